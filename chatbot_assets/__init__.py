@@ -1,0 +1,1 @@
+"""The Dagster code location: a bot's stages from landing file to deployment, one folder a stage."""

@@ -1,0 +1,214 @@
+"""A bot's configuration: one YAML a bot, over its language's defaults, over the platform's.
+
+``load_bot`` gives the *effective* configuration, in which every choice that a stage makes is visible. Its hash stands
+in each commit and deployment, so that two bots (or two days) with equal hashes were configured alike.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from chatbot_assets.collect.sources import Sources
+from chatbot_assets.languages import LANGUAGES, language_defaults
+from chatbot_assets.modules import ModuleRef, Section
+
+KEY = re.compile(r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*$")
+KEY_RULE = "<tenant>.<name>, each of lower-case letters, digits and '-'"
+
+
+class BotError(ValueError):
+    """A bot file that cannot be used; its text is one line that says what to change."""
+
+
+class Process(Section):
+    """How raw text becomes an utterance, and which share of the utterances is held out for testing."""
+
+    normaliser: ModuleRef
+    segmenter: ModuleRef
+    language_check: ModuleRef
+    test_share: float = Field(0.1, ge=0.0, le=0.5)
+
+
+class Embed(Section):
+    """The sentence encoder."""
+
+    encoder: ModuleRef = ModuleRef(use="chatbot_assets.embed.encoders:MultilingualEncoder")
+
+
+class Train(Section):
+    """The intent model and the thresholds between answered, similar and failed."""
+
+    model: dict[str, Any] = Field(default_factory=dict)
+    seed: int = Field(0, ge=0)
+    answer_precision: float = Field(0.9, gt=0.0, lt=1.0)
+    suggest_precision: float = Field(0.5, gt=0.0, lt=1.0)
+
+
+class Validate(Section):
+    """What a model must reach before it may be deployed."""
+
+    minimum_accuracy: float = Field(0.4, ge=0.0, le=1.0)
+    maximum_drop: float = Field(0.03, ge=0.0, le=1.0)
+
+
+class Deploy(Section):
+    """Whether a verified model goes live by itself or waits for ``promote``."""
+
+    policy: Literal["automatic", "manual"] = "automatic"
+
+
+class Messages(Section):
+    """What the bot says when it offers suggestions and when it has not understood."""
+
+    similar: str = Field(min_length=1)
+    failed: str = Field(min_length=1)
+
+
+class Resources(Section):
+    """What the heavy modules may use; changes no result, so it makes nothing stale."""
+
+    processes: int | None = Field(None, ge=1)
+    threads: int = Field(2, ge=1)
+
+
+class Bot(Section):
+    """One chatbot of one tenant in one language, with every default filled in."""
+
+    key: str
+    language: str
+    description: str = ""
+    engine: Literal["sail"] = "sail"
+    sources: Sources = Sources()
+    process: Process
+    embed: Embed = Embed()
+    train: Train = Train()
+    validate_: Validate = Field(default_factory=Validate, alias="validate")
+    deploy: Deploy = Deploy()
+    messages: Messages
+    resources: Resources = Resources()
+
+    @property
+    def tenant(self) -> str:
+        return self.key.partition(".")[0]
+
+    def effective(self) -> dict[str, Any]:
+        """The whole configuration as plain data, defaults included."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    def config_hash(self, *paths: str) -> str:
+        """A stable hash of the effective configuration, or of only its parts at the given dotted paths."""
+        effective = self.effective()
+        chosen: Any = {path: _at(effective, path) for path in paths} if paths else effective
+        canonical = json.dumps(chosen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+    def module_versions(self, *paths: str) -> dict[str, str]:
+        """The code version of each module that the parts at the given dotted paths name, by its place in the YAML."""
+        found: dict[str, str] = {}
+        for path in paths:
+            value: Any = self
+            for name in path.split("."):
+                value = getattr(value, name + "_" if name == "validate" else name)
+            found.update(_module_versions(path, value))
+        return found
+
+
+def _module_versions(path: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, ModuleRef):
+        yield path, value.version()
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from _module_versions(f"{path}.{name}", getattr(value, name))
+
+
+def check_key(key: str) -> str:
+    """Gives the key back.
+
+    Raises:
+        BotError: when it is no bot key.
+    """
+    if not KEY.match(key):
+        raise BotError(f"{key!r} is no bot key; a key is {KEY_RULE}")
+    return key
+
+
+def bot_file(bots: Path, key: str) -> Path:
+    """Where a bot's YAML belongs, whether it exists or not."""
+    tenant, _, name = check_key(key).partition(".")
+    return bots / tenant / f"{name}.yaml"
+
+
+def bot_keys(bots: Path) -> list[str]:
+    """The keys of all bot files, sorted; files whose names cannot be keys are left out."""
+    keys = (f"{path.parent.name}.{path.stem}" for path in bots.glob("*/*.yaml"))
+    return sorted(key for key in keys if KEY.match(key))
+
+
+def load_bot(bots: Path, key: str) -> Bot:
+    """Reads a bot's YAML and fills in the defaults.
+
+    Raises:
+        BotError: with one line that names the file, the key and what is allowed.
+    """
+    path = bot_file(bots, key)
+    try:
+        own = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        known = ", ".join(bot_keys(bots)) or "none yet"
+        raise BotError(f"there is no bot {key}: {path} does not exist (bots: {known})") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BotError(f"{path}: cannot be read: {error}") from error
+    except yaml.YAMLError as error:
+        raise BotError(f"{path}: no valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(own, dict):
+        raise BotError(f"{path}: must hold keys and values, for instance 'language: en'")
+    language = own.get("language")
+    if not isinstance(language, str) or language not in LANGUAGES:
+        raise BotError(f"{path}: language: {language!r} is unknown; allowed: {', '.join(LANGUAGES)}")
+    if "key" in own:
+        raise BotError(f"{path}: key: is given by the file's name ({key}); remove it")
+    try:
+        defaults = {name: value for name, value in language_defaults(language).items() if name != "name"}
+        return Bot.model_validate(_merge(defaults, own) | {"key": key})
+    except ValidationError as error:
+        raise BotError(f"{path}: {'; '.join(_plain(problem) for problem in error.errors())}") from None
+
+
+def _merge(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for name, value in own.items():
+        below = merged.get(name)
+        is_section = isinstance(below, dict) and isinstance(value, dict) and "use" not in value
+        merged[name] = _merge(below, value) if is_section else value  # type: ignore[arg-type]
+    return merged
+
+
+def _plain(problem: Any) -> str:
+    place = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        allowed = ", ".join(_allowed(place[:-1]))
+        return f"{'.'.join(place)}: unknown key; allowed: {allowed}"
+    if problem["type"] == "missing":
+        return f"{'.'.join(place)}: is missing"
+    return f"{'.'.join(place)}: {problem['msg'].removeprefix('Value error, ')} (found {problem['input']!r})"
+
+
+def _allowed(place: list[str]) -> list[str]:
+    model: Any = Bot
+    for part in place:
+        by_name = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
+        model = by_name[part]
+    names = [field.alias or name for name, field in model.model_fields.items()]
+    return [name for name in names if name != "key"]
+
+
+def _at(data: Any, path: str) -> Any:
+    for name in path.split("."):
+        data = data[name]
+    return data

@@ -1,0 +1,161 @@
+"""The ``chatbot`` command: declares commands and options; what they do stands in ``chatbot_assets/commands``.
+
+Reports go to standard output (exactly one JSON object with ``--json``), progress and logs to standard error.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chatbot_assets.commands import UserError
+
+Report = dict[str, Any]
+JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def _show(report: Report, as_json: bool, text: Callable[[Report], str]) -> None:
+    click.echo(json.dumps(report, ensure_ascii=False, default=str) if as_json else text(report))
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """A data platform for chatbots: Dagster assets over versioned Delta tables."""
+
+
+@main.command()
+@click.option("--port", default=8080, show_default=True, help="Port of the chat service.")
+@click.option("--dagster-port", default=3000, show_default=True, help="Port of Dagster's UI.")
+@click.option("--demo/--no-demo", default=True, show_default=True, help="Land the demo data on first start.")
+def up(port: int, dagster_port: int, demo: bool) -> None:
+    """Start everything: Dagster with its sensor, and the chat service. Ctrl-C stops it."""
+    from chatbot_assets.commands.up import run
+
+    run(port=port, dagster_port=dagster_port, demo=demo)
+
+
+@main.command()
+@click.argument("key")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@JSON_OPTION
+def land(key: str, files: tuple[Path, ...], as_json: bool) -> None:
+    """Check FILES and copy them into the landing folder of bot KEY."""
+    from chatbot_assets.commands.land import describe, run
+
+    _show(run(key, files), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
+@click.option("--select", default=None, help="Only these assets (names with commas).")
+@click.option("--engine", default=None, help="Engine instead of the one in the bot's YAML.")
+@JSON_OPTION
+def refresh(key: str, select: str | None, engine: str | None, as_json: bool) -> None:
+    """Bring bot KEY up to date, in this process."""
+    from chatbot_assets.commands.refresh import describe, run
+
+    _show(run(key, select=select, engine=engine), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
+@click.argument("text")
+@JSON_OPTION
+def ask(key: str, text: str, as_json: bool) -> None:
+    """Ask the deployed bot KEY one question."""
+    from chatbot_assets.commands.ask import describe, run
+
+    _show(run(key, text), as_json, describe)
+
+
+@main.command("eval")
+@click.argument("key")
+@click.argument("file", type=click.Path(path_type=Path))
+@JSON_OPTION
+def evaluate(key: str, file: Path, as_json: bool) -> None:
+    """Score the deployed bot KEY on a labelled JSON Lines FILE."""
+    from chatbot_assets.commands.evaluate import describe, run
+
+    _show(run(key, file), as_json, describe)
+
+
+@main.command()
+@click.argument("key", required=False)
+@JSON_OPTION
+def status(key: str | None, as_json: bool) -> None:
+    """Every bot (or bot KEY): what is deployed, how good, how fresh, what is behind or blocked."""
+    from chatbot_assets.commands.status import describe, run
+
+    _show(run(key), as_json, describe)
+
+
+@main.command("accept-code")
+@click.argument("key")
+@click.option("--reason", required=True, help="Why the results are the same.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def accept_code(key: str, reason: str, actor: str | None, as_json: bool) -> None:
+    """Record that the present code gives bot KEY the results it already has, so that nothing is recomputed."""
+    from chatbot_assets.commands.accept_code import describe, run
+
+    _show(run(key, reason=reason, actor=actor), as_json, describe)
+
+
+@main.command()
+@JSON_OPTION
+def doctor(as_json: bool) -> None:
+    """What this machine has and lacks, and what to do about it."""
+    from chatbot_assets.commands.doctor import describe, run
+
+    report = run()
+    _show(report, as_json, describe)
+    if not report["ok"]:
+        sys.exit(1)
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("name")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def bench(name: str, arguments: tuple[str, ...]) -> None:
+    """Run benchmark NAME of bench/; it prints one JSON object."""
+    from chatbot_assets.commands.bench import run
+
+    sys.exit(run(name, arguments))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def test(arguments: tuple[str, ...]) -> None:
+    """Run the test suite; ARGUMENTS go to pytest."""
+    from chatbot_assets.commands.test import run
+
+    sys.exit(run(arguments))
+
+
+def entry_point() -> None:
+    """Runs a command; a user's mistake is one line on standard error and exit status 2."""
+    try:
+        main(standalone_mode=False)
+    except click.exceptions.Exit as error:
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (UserError, click.Abort) as error:
+        click.echo(f"chatbot: {error or 'stopped'}", err=True)
+        sys.exit(2)
+    except (ValueError, RuntimeError, OSError) as error:
+        from chatbot_assets.bot import BotError
+        from resources.lakehouse import LakeError
+
+        if not isinstance(error, BotError | LakeError):
+            raise
+        click.echo(f"chatbot: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    entry_point()

@@ -1,0 +1,288 @@
+"""Reads landing files row by row: every row comes out once, accepted with its fields or rejected with a reason.
+
+Formats are JSON Lines, CSV, TSV and Parquet, each also with ``.gz``. Nothing in a file can stop the rows around it.
+"""
+
+import contextlib
+import csv
+import gzip
+import hashlib
+import io
+import json
+import os
+import time
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chatbot_assets.collect.sources import Sources
+
+FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
+SETTLE_SECONDS = 2.0
+"""A file that was modified more recently may still be being written."""
+TEXT_LIMIT = 10_000
+"""Characters of a text or answer; longer ones are no turns of a dialogue."""
+RAW_LIMIT = 2_000
+BATCH_ROWS = 4_096
+
+PARSED_SCHEMA = pa.schema(
+    [
+        ("row_id", pa.string()),
+        ("dialogue_id", pa.string()),
+        ("turn", pa.int64()),
+        ("speaker", pa.string()),
+        ("text", pa.string()),
+        ("intent", pa.string()),
+        ("answer", pa.string()),
+        ("user_id", pa.string()),
+        ("timestamp", pa.timestamp("us", tz="UTC")),
+        ("channel", pa.string()),
+        ("file_sha256", pa.string()),
+        ("source_file", pa.string()),
+        ("source_line", pa.int64()),
+        ("raw", pa.string()),
+        ("reason", pa.string()),
+    ]
+)
+PARSED_DDL = (
+    "row_id string, dialogue_id string, turn bigint, speaker string, text string, intent string, answer string, "
+    "user_id string, timestamp timestamp, channel string, file_sha256 string, source_file string, source_line bigint, "
+    "raw string, reason string"
+)
+
+
+@dataclass(frozen=True)
+class LandingFile:
+    """A complete file in a landing folder."""
+
+    name: str
+    path: Path
+    size: int
+    modified_ns: int
+
+
+class RowError(ValueError):
+    """A row that cannot be used; its text is the reason."""
+
+
+def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
+    """The files in a landing folder that are complete, by name.
+
+    Left out are folders, hidden and temporary names, and files modified within the last ``settle`` seconds.
+    """
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for entry in os.scandir(folder):
+            temporary = entry.name.startswith((".", "_")) or entry.name.endswith((".tmp", ".part", "~"))
+            if temporary or not entry.is_file():
+                continue
+            stat = entry.stat()
+            if time.time() - stat.st_mtime >= settle:
+                found.append(LandingFile(entry.name, Path(entry.path), stat.st_size, stat.st_mtime_ns))
+    return sorted(found, key=lambda file: file.name)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def format_of(name: str) -> str | None:
+    """The format's suffix, without ``.gz``; None when it is unknown."""
+    suffix = Path(name.lower().removesuffix(".gz")).suffix
+    return suffix if suffix in FORMATS else None
+
+
+class ParseFiles:
+    """For ``mapInArrow``: rows (path, source_file, file_sha256) become rows of ``PARSED_SCHEMA``."""
+
+    def __init__(self, sources: Sources) -> None:
+        self.sources = sources
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        waiting: list[dict[str, Any]] = []
+        for batch in batches:
+            for file in batch.to_pylist():
+                for row in parse_file(Path(file["path"]), file["source_file"], file["file_sha256"], self.sources):
+                    waiting.append(row)
+                    if len(waiting) == BATCH_ROWS:
+                        yield pa.RecordBatch.from_pylist(waiting, PARSED_SCHEMA)
+                        waiting = []
+        yield pa.RecordBatch.from_pylist(waiting, PARSED_SCHEMA)
+
+
+def parse_file(path: Path, name: str, sha256: str, sources: Sources) -> Iterator[dict[str, Any]]:
+    """The rows of one file, as dictionaries of ``PARSED_SCHEMA``; those with a ``reason`` are rejected."""
+    last_line = 0
+    empty = True
+    try:
+        for line, raw, found in _raw_rows(path, name):
+            last_line, empty = line, False
+            try:
+                if isinstance(found, RowError):
+                    raise found
+                fields: dict[str, Any] = accept(found, sources)
+            except RowError as error:
+                fields = {"raw": raw[:RAW_LIMIT], "reason": str(error)}
+            yield _identified(fields, name, sha256, line)
+    except (OSError, EOFError, zlib.error, pa.ArrowException, csv.Error) as error:
+        reason = f"the file cannot be read on from here: {_one_line(error)}; land a complete copy of it"
+        yield _identified({"raw": "", "reason": reason}, name, sha256, last_line + 1)
+    else:
+        if empty:
+            yield _identified({"raw": "", "reason": "the file holds no rows"}, name, sha256, 0)
+
+
+def _identified(fields: dict[str, Any], name: str, sha256: str, line: int) -> dict[str, Any]:
+    row_id = hashlib.blake2b(f"{sha256}:{line}".encode(), digest_size=16).hexdigest()
+    return fields | {"row_id": row_id, "file_sha256": sha256, "source_file": name, "source_line": line}
+
+
+def _raw_rows(path: Path, name: str) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
+    """Line number, the line as text, and its fields by the file's own column names (or what is wrong with it)."""
+    suffix = format_of(name)
+    if suffix is None:
+        yield 0, "", RowError(f"unknown kind of file; allowed: {', '.join(FORMATS)}, each also with .gz")
+    elif suffix == ".parquet":
+        yield from _parquet_rows(path, compressed=name.lower().endswith(".gz"))
+    else:
+        opened: IO[bytes] = gzip.open(path, "rb") if name.lower().endswith(".gz") else open(path, "rb")  # type: ignore[assignment]
+        with opened as stream:
+            if suffix == ".jsonl":
+                yield from _json_rows(stream)
+            else:
+                yield from _delimited_rows(stream, "," if suffix == ".csv" else "\t")
+
+
+def _json_rows(stream: IO[bytes]) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
+    for number, line in enumerate(stream, 1):
+        data = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if not data:
+            continue
+        raw = data[: 4 * RAW_LIMIT].decode("utf-8", "replace")
+        try:
+            found = json.loads(data.decode("utf-8"))
+        except UnicodeDecodeError:
+            yield number, raw, RowError("not UTF-8; save the file as UTF-8")
+        except (ValueError, RecursionError) as error:
+            yield number, raw, RowError(f"no valid JSON: {_one_line(error)}")
+        else:
+            good = isinstance(found, dict)
+            yield number, raw, found if good else RowError("no JSON object; each line must be one {...}")
+
+
+def _delimited_rows(stream: IO[bytes], delimiter: str) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
+    csv.field_size_limit(2**31 - 1)
+    # Bytes that are no UTF-8 become lone surrogates, so that only the row that holds them is refused.
+    text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
+    reader = csv.reader(text, delimiter=delimiter)
+    header: list[str] | None = None
+    start = 1
+    for row in reader:
+        line, start = start, reader.line_num + 1
+        if not any(row):
+            continue
+        if header is None:
+            header = [name.strip() for name in row]
+            continue
+        raw = delimiter.join(row)
+        if any("\udc80" <= character <= "\udcff" for character in raw):
+            clean = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            yield line, clean, RowError("not UTF-8; save the file as UTF-8")
+        elif len(row) > len(header):
+            yield line, raw, RowError(f"{len(row)} fields, but the header has {len(header)}; quote the separators")
+        else:
+            yield line, raw, dict(zip(header, row, strict=False))
+
+
+def _parquet_rows(path: Path, *, compressed: bool) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
+    source: Any = io.BytesIO(gzip.decompress(path.read_bytes())) if compressed else path
+    number = 0
+    for batch in pq.ParquetFile(source).iter_batches():
+        for found in batch.to_pylist():
+            number += 1
+            yield number, str(found), found
+
+
+def accept(found: dict[str, Any], sources: Sources) -> dict[str, Any]:
+    """The landing fields of a row, named by the bot's ``sources``.
+
+    Raises:
+        RowError: with the reason, when the row cannot be used.
+    """
+    if sources.text not in found:
+        columns = ", ".join(sorted(str(name) for name in found)[:12]) or "none"
+        raise RowError(f"no column {sources.text!r}; columns: {columns}; name yours under 'sources' in the bot's YAML")
+    text = _text(found, sources.text)
+    if text is None:
+        raise RowError(f"{sources.text!r} is empty")
+    speaker = _text(found, sources.speaker) or "user"
+    return {
+        "text": text,
+        "intent": _text(found, sources.intent),
+        "answer": _text(found, sources.answer),
+        "dialogue_id": _text(found, sources.dialogue_id),
+        "turn": _integer(found, sources.turn),
+        "speaker": "bot" if speaker.lower() in sources.bot_speakers else "user",
+        "user_id": _text(found, sources.user_id),
+        "timestamp": _time(found, sources.timestamp),
+        "channel": _text(found, sources.channel),
+        "reason": None,
+    }
+
+
+def _text(found: dict[str, Any], column: str) -> str | None:
+    value = found.get(column)
+    if value is None:
+        return None
+    if isinstance(value, bool | float | list | dict | bytes):
+        raise RowError(f"{column!r} is {_kind(value)}, not a text")
+    text = str(value).strip()
+    if len(text) > TEXT_LIMIT:
+        raise RowError(f"{column!r} has {len(text):,} characters; at most {TEXT_LIMIT:,} are read")
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise RowError(f"{column!r} holds half a surrogate pair; save the file as UTF-8")
+    return unicodedata.normalize("NFC", text) or None
+
+
+def _integer(found: dict[str, Any], column: str) -> int | None:
+    value = found.get(column)
+    if value is None or value == "":
+        return None
+    try:
+        number = int(value)
+    except (TypeError, ValueError, OverflowError):
+        number = -1
+    if isinstance(value, bool) or number != value and not isinstance(value, str) or not 0 <= number < 2**63:
+        raise RowError(f"{column!r} is {str(value)[:40]!r}, not a whole number from 0")
+    return number
+
+
+def _time(found: dict[str, Any], column: str) -> datetime | None:
+    value = found.get(column)
+    if value is None or value == "":
+        return None
+    try:
+        moment = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    except ValueError:
+        raise RowError(f"{column!r} is {str(value)[:40]!r}, no ISO 8601 time like 2026-01-31T09:00:00+09:00") from None
+    if moment.tzinfo is None:
+        raise RowError(f"{column!r} has no time zone; write it like 2026-01-31T09:00:00+09:00")
+    return moment
+
+
+def _kind(value: object) -> str:
+    names = {bool: "true or false", float: "a decimal number", list: "a list", dict: "an object", bytes: "bytes"}
+    return names[type(value)]
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]

@@ -1,0 +1,154 @@
+"""Turns unread landing files into changes of ``dialogues``, ``rejected`` and ``landing_files``.
+
+The three tables are committed one after the other, the ledger last. A refresh that dies in between reads the file again
+and finds the rows that are already there, so none is lost and none is doubled.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from chatbot_assets.code_version import code_version
+from chatbot_assets.collect.landing import PARSED_DDL, LandingFile, ParseFiles, file_sha256
+from chatbot_assets.collect.sources import Sources
+from resources.lakehouse import Change, LakeTable
+from resources.reuse import Scratch
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+
+@dataclass(frozen=True)
+class Unread:
+    """A landing file that the ledger does not know, and whether its bytes were read before."""
+
+    file: LandingFile
+    sha256: str
+    duplicate: bool
+
+
+def mapping_hash(sources: Sources) -> str:
+    """Identifies how files are read: the column mapping and the reader's code."""
+    canonical = json.dumps([sources.model_dump(mode="json"), code_version(("chatbot_assets.collect.landing",))])
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+
+def ledger_rows(landing_files: LakeTable) -> list[dict[str, Any]]:
+    """What the ledger says of every file read so far."""
+    columns = ["source_file", "file_sha256", "size", "modified_ns", "mapping", "rejected"]
+    return landing_files.arrow(columns).to_pylist()
+
+
+def not_in_ledger(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[LandingFile]:
+    """The files that must be looked at, by name, size and modification time alone.
+
+    A file is looked at again when it is read differently today and some of its rows were rejected then.
+    """
+    settled = {
+        (row["source_file"], row["size"], row["modified_ns"])
+        for row in ledger
+        if row["mapping"] == mapping or not row["rejected"]
+    }
+    return [file for file in files if (file.name, file.size, file.modified_ns) not in settled]
+
+
+def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[Unread]:
+    """The files to read, with their hashes; a byte-equal copy of a file already read is marked as a duplicate."""
+    seen = {row["file_sha256"] for row in ledger if row["mapping"] == mapping or not row["rejected"]}
+    found = []
+    for file in not_in_ledger(files, ledger, mapping):
+        sha256 = file_sha256(file.path)
+        stat = file.path.stat()
+        if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
+            continue  # still being written; the next refresh will find it complete
+        found.append(Unread(file, sha256, sha256 in seen))
+        seen.add(sha256)
+    return found
+
+
+def read_landing(
+    spark: "SparkSession",
+    unread: Sequence[Unread],
+    sources: Sources,
+    dialogues: LakeTable,
+    rejected: LakeTable,
+    landing_files: LakeTable,
+    temporary: Scratch,
+) -> Iterator[tuple[str, Change]]:
+    """The changes of the three tables, by name, in the order in which they must be committed."""
+    from pyspark.sql import functions as F
+
+    fresh = [file for file in unread if not file.duplicate]
+    arrived_at = datetime.now(UTC)
+    parsed, rows = temporary.keep(_parse(spark, fresh, sources).withColumn("arrived_at", F.lit(arrived_at)))
+    hashes = [file.sha256 for file in fresh]
+
+    accepted = parsed.filter(F.col("reason").isNull()).withColumnRenamed("row_id", "turn_id")
+    if dialogues.last() is not None:
+        present = dialogues.frame(spark).filter(F.col("file_sha256").isin(hashes)).select("turn_id")
+        accepted = accepted.join(present, "turn_id", "left_anti")
+    staged = dialogues.stage_frame(accepted)
+    new = sum(file.rows for file in staged)
+    yield "dialogues", dialogues.append(staged, rows_in=rows, rows_computed=new, rows_reused=0)
+
+    refused = parsed.filter(F.col("reason").isNotNull()).withColumnRenamed("row_id", "rejected_id")
+    staged = rejected.stage_frame(refused)
+    counts = _count_by_file(parsed)
+    refused_rows = sum(counts.get((sha256, True), 0) for sha256 in hashes)
+    value_set = pa.array(hashes, pa.string())
+    yield (
+        "rejected",
+        rejected.amend(
+            staged,
+            lambda batch: pc.is_in(batch.column("file_sha256"), value_set=value_set),
+            ["file_sha256"],
+            rows_in=rows,
+            rows_computed=refused_rows,
+        ),
+    )
+
+    ledger = [_ledger_row(file, counts, mapping_hash(sources), arrived_at) for file in unread]
+    staged = landing_files.stage_arrow(pa.Table.from_pylist(ledger, landing_files.table.schema))
+    notes = {"duplicates": sorted(file.file.name for file in unread if file.duplicate)}
+    yield "landing_files", landing_files.append(staged, rows_in=len(unread), rows_computed=len(unread), notes=notes)
+
+
+def _parse(spark: "SparkSession", fresh: Sequence[Unread], sources: Sources) -> "DataFrame":
+    files = {
+        "path": [str(Path(file.file.path)) for file in fresh],
+        "source_file": [file.file.name for file in fresh],
+        "file_sha256": [file.sha256 for file in fresh],
+    }
+    schema = pa.schema([(name, pa.string()) for name in files])
+    return spark.createDataFrame(pa.table(files, schema)).mapInArrow(ParseFiles(sources), PARSED_DDL)
+
+
+def _count_by_file(parsed: "DataFrame") -> dict[tuple[str, bool], int]:
+    from pyspark.sql import functions as F
+
+    refused = F.col("reason").isNotNull().alias("refused")
+    rows = parsed.groupBy("file_sha256", refused).agg(F.count("*").alias("rows")).collect()
+    return {(row["file_sha256"], row["refused"]): row["rows"] for row in rows}
+
+
+def _ledger_row(
+    file: Unread, counts: dict[tuple[str, bool], int], mapping: str, read_at: datetime
+) -> dict[str, Any]:
+    return {
+        "source_file": file.file.name,
+        "file_sha256": file.sha256,
+        "size": file.file.size,
+        "modified_ns": file.file.modified_ns,
+        "mapping": mapping,
+        "status": "duplicate" if file.duplicate else "read",
+        "rows": 0 if file.duplicate else counts.get((file.sha256, False), 0),
+        "rejected": 0 if file.duplicate else counts.get((file.sha256, True), 0),
+        "read_at": read_at,
+    }

@@ -1,0 +1,39 @@
+"""The code location: builds the Definitions, and nothing else."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from chatbot_assets.checks import CHECKS
+from chatbot_assets.collect.assets import landing
+from chatbot_assets.deploy.assets import deployments
+from chatbot_assets.embed.assets import embeddings
+from chatbot_assets.feedback.assets import conversations
+from chatbot_assets.jobs import refresh
+from chatbot_assets.process.assets import utterances
+from chatbot_assets.sensors import reconcile
+from chatbot_assets.train.assets import models
+from chatbot_assets.validate.assets import evaluations
+from resources.delta_io import DeltaIOManager
+from resources.environment import Home
+from resources.spark import SparkEngine
+
+
+def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """The asset graph with its resources; tests give their own home or engine."""
+    overrides = dict(resource_overrides or {})
+    home: Home = overrides.get("home") or Home.from_environment()
+    engine = overrides.get("engine") or SparkEngine()
+    resources = {"home": home, "engine": engine, "delta_io": DeltaIOManager(lake=str(home.lake), engine=engine)}
+    return dg.Definitions(
+        assets=[landing, utterances, embeddings, models, evaluations, deployments, conversations],
+        asset_checks=CHECKS,
+        jobs=[refresh],
+        sensors=[reconcile],
+        resources=resources | overrides,
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

@@ -1,0 +1,185 @@
+"""Declares Delta-backed assets: a stage's ``assets.py`` says what is computed, this says when and how it is recorded.
+
+An asset runs its stage only when the table's recorded inputs, code or configuration differ from those of now; otherwise
+it reports the table as it is and commits nothing.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from chatbot_assets.automation import current_signature, pinned_inputs
+from chatbot_assets.bot import Bot, BotError, load_bot
+from chatbot_assets.code_version import code_version
+from chatbot_assets.partitions import BOTS
+from chatbot_assets.tables import Table
+from resources.delta_io import Materialisation, PinnedTable
+from resources.environment import Home, code_revision
+from resources.lakehouse import Change, Commit, Lake, LakeError, LakeTable, Record, Signature
+from resources.reuse import Scratch, scratch
+from resources.spark import SparkEngine
+
+OWNERS = {
+    "collect": "team:service-developers",
+    "process": "team:researchers",
+    "embed": "team:researchers",
+    "train": "team:researchers",
+    "validate": "team:researchers",
+    "deploy": "team:service-developers",
+    "feedback": "team:planners",
+}
+IO_MANAGER = "delta_io"
+
+
+class StageError(RuntimeError):
+    """A stage that cannot do its work with this data or configuration; trying again would not help."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a stage is given to compute one table of one bot."""
+
+    bot: Bot
+    home: Home
+    lake: Lake
+    table: LakeTable
+    last: Commit | None
+    signature: Signature
+    inputs: Mapping[str, PinnedTable]
+    engine: SparkEngine
+    run_id: str
+    reason: str
+    log: Callable[[str], None]
+
+    def code(self, place: str) -> str:
+        """The code version of the module at a place in the bot's YAML, as recorded for this table."""
+        return self.signature.code[place]
+
+    @contextmanager
+    def temporary(self) -> Any:
+        """A :class:`Scratch` for intermediate results, on this stage's engine."""
+        with scratch(self.engine.session, self.home.cache / "scratch") as folder:
+            yield folder
+
+    def record(self, change: Change) -> Record:
+        """What the commit of a change says about itself."""
+        return Record(
+            signature=self.signature,
+            data_version=change.data_version,
+            content_hash=change.content_hash,
+            row_hash=change.row_hash,
+            rows=change.rows,
+            rows_in=change.rows_in,
+            rows_computed=change.rows_computed,
+            rows_reused=change.rows_reused,
+            config_hash=self.bot.config_hash(),
+            code_revision=code_revision(),
+            engine=self.engine.engine,
+            run_id=self.run_id,
+            accepted=self.last.record.accepted if self.last and self.last.record else {},
+            notes=change.notes,
+        )
+
+
+ComputeStage = Callable[[Stage], Change]
+MakeChecks = Callable[[Mapping[str, Any]], Iterable[dg.AssetCheckResult]]
+
+
+def delta_asset(
+    table: Table,
+    compute: ComputeStage,
+    *,
+    kinds: set[str],
+    check_specs: Iterable[dg.AssetCheckSpec] = (),
+    checks: MakeChecks | None = None,
+) -> dg.AssetsDefinition:
+    """An asset for one table, made from its inputs when one of them, the code or the configuration has changed.
+
+    ``checks`` turns the notes that the stage left in its commit into the results of ``check_specs``.
+    """
+
+    @dg.asset(
+        name=table.name,
+        ins={name: dg.AssetIn(key=name, input_manager_key=IO_MANAGER) for name in table.inputs},
+        io_manager_key=IO_MANAGER,
+        check_specs=list(check_specs),
+        **asset_properties(table, kinds),
+    )
+    def materialise(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine, **inputs: Any) -> Any:
+        with running(context, table, home, engine, inputs) as (stage, started):
+            last = stage.last
+            behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
+            change = compute(stage) if behind else None
+            record = stage.record(change) if change else None
+            current = record or (last.record if last else None)
+            assert current is not None
+            yield dg.MaterializeResult(
+                value=Materialisation(stage.table, last, change, record, started),
+                data_version=dg.DataVersion(current.data_version),
+                check_results=list(checks(current.notes)) if checks else [],
+            )
+
+    return materialise
+
+
+def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
+    """What the UI shows of a table: stage, owner, columns, kinds, description."""
+    columns = "\n".join(f"| `{c.name}` | {c.type} | {c.description} |" for c in table.columns)
+    return {
+        "partitions_def": BOTS,
+        "group_name": table.stage,
+        "kinds": {"deltalake", *kinds},
+        "owners": [OWNERS[table.stage]],
+        "code_version": code_version(table.code),
+        "description": f"{table.description}\n\nA row is {table.row}.\n\n| column | type | |\n|---|---|---|\n{columns}",
+        "metadata": {
+            "dagster/column_schema": dg.TableSchema(
+                [dg.TableColumn(c.name, str(c.type), c.description) for c in table.columns]
+            ),
+            "dagster/storage_kind": "deltalake",
+        },
+    }
+
+
+@contextmanager
+def running(
+    context: dg.AssetExecutionContext, table: Table, home: Home, engine: SparkEngine, inputs: Mapping[str, PinnedTable]
+) -> Any:
+    """Gives a table's :class:`Stage` and the time it started, holding the bot's tables against other refreshes.
+
+    A user's mistake ends the run with its one line, and without a retry.
+    """
+    started = time.monotonic()
+    key = context.partition_key
+    lake = Lake(home.lake)
+    try:
+        bot = load_bot(home.bots, key)
+        with lake.writing(key):
+            lake_table = lake.table(key, table.name)
+            last = lake_table.last()
+            pins = pinned_inputs(table, {name: pinned.commit for name, pinned in inputs.items()}) or {}
+            yield (
+                Stage(
+                    bot=bot,
+                    home=home,
+                    lake=lake,
+                    table=lake_table,
+                    last=last,
+                    signature=current_signature(table, bot, pins, last),
+                    inputs=inputs,
+                    engine=engine,
+                    run_id=context.run_id,
+                    reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
+                    log=context.log.info,
+                ),
+                started,
+            )
+    except (BotError, StageError, LakeError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+__all__ = ["Scratch", "Stage", "StageError", "asset_properties", "delta_asset", "running"]

@@ -1,0 +1,1 @@
+"""Embed: each distinct text gets one vector per encoder."""

@@ -1,0 +1,110 @@
+"""Encodes the distinct texts in use, and only those that have no vector yet."""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from chatbot_assets.embed.encoders import Encoder
+from chatbot_assets.modules import ModuleRef
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+VECTOR_DDL = "text_id string, encoder string, encoder_version string, vector binary"
+VECTOR_SCHEMA = pa.schema(
+    [("text_id", pa.string()), ("encoder", pa.string()), ("encoder_version", pa.string()), ("vector", pa.binary())]
+)
+VECTOR_TYPE = np.dtype("<f2")
+POOL_FROM = 2_000
+"""Texts in a batch from which starting worker processes (about two seconds) pays."""
+POOL_CHUNK = 512
+
+
+def text_id(text: str) -> str:
+    """Identifies a normalised text; the same as :func:`distinct_texts` computes in the engine."""
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def encoder_version(encoder: ModuleRef, code: str) -> str:
+    """Identifies the encoder's code, weights and parameters."""
+    return hashlib.blake2b(encoder.key(code).encode(), digest_size=8).hexdigest()
+
+
+def distinct_texts(utterances: "DataFrame") -> "DataFrame":
+    """Rows (text_id, text) of the utterances in use."""
+    from pyspark.sql import functions as F
+
+    used = utterances.filter(F.col("excluded").isNull()).select("text").distinct()
+    return used.select(F.substring(F.sha2("text", 256), 1, 32).alias("text_id"), "text")
+
+
+class EncodeTexts:
+    """For ``mapInArrow``: rows (text_id, text) become rows of ``VECTOR_SCHEMA``.
+
+    Sail runs this in its own process, under one interpreter lock, so large batches are encoded by worker processes.
+    """
+
+    def __init__(self, encoder: ModuleRef, version: str, processes: int) -> None:
+        self.encoder = encoder
+        self.version = version
+        self.processes = processes
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        encoder: Encoder = self.encoder.load()
+        for batch in batches:
+            texts = batch.column("text").to_pylist()
+            pooled = self.processes > 1 and len(texts) >= POOL_FROM
+            vectors = encode_in_processes(self.encoder, texts, self.processes) if pooled else encoder.encode(texts)
+            arrays = [
+                batch.column("text_id").cast(pa.string()),
+                pa.array([encoder.name] * len(texts), pa.string()),
+                pa.array([self.version] * len(texts), pa.string()),
+                pack_vectors(vectors),
+            ]
+            yield pa.RecordBatch.from_arrays(arrays, schema=VECTOR_SCHEMA)
+
+
+def encode_in_processes(encoder: ModuleRef, texts: Sequence[str], processes: int) -> NDArray[np.float32]:
+    """Encodes with several processes, each with its own copy of the encoder; they are kept for the next batch."""
+    from joblib import Parallel, delayed
+
+    chunks = [texts[start : start + POOL_CHUNK] for start in range(0, len(texts), POOL_CHUNK)]
+    parts = Parallel(n_jobs=processes, backend="loky")(delayed(_encode)(encoder, list(chunk)) for chunk in chunks)
+    return np.concatenate(parts)
+
+
+def _encode(encoder: ModuleRef, texts: list[str]) -> NDArray[np.float32]:
+    loaded: Encoder = encoder.load()
+    return loaded.encode(texts)
+
+
+def pack_vectors(vectors: NDArray[np.float32]) -> pa.Array:
+    """Vectors (n, d) as n binary cells of little-endian float16."""
+    packed = np.ascontiguousarray(vectors, VECTOR_TYPE)
+    width = packed.shape[1] * VECTOR_TYPE.itemsize
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(width), len(packed), [None, pa.py_buffer(packed.tobytes())]
+    ).cast(pa.binary())
+
+
+def unpack_vectors(column: pa.ChunkedArray | pa.Array) -> NDArray[np.float32]:
+    """The inverse of :func:`pack_vectors`, in the precision that was stored."""
+    cells = column.to_pylist()
+    return np.frombuffer(b"".join(cells), VECTOR_TYPE).reshape(len(cells), -1 if cells else 0).astype(np.float32)
+
+
+def leaving(gone: Sequence[str], version: str) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Marks vectors of texts no longer in use, and those that another encoder made; reads text_id, encoder_version."""
+    import pyarrow.compute as pc
+
+    texts = pa.array(gone, pa.string())
+
+    def mark(batch: pa.RecordBatch) -> pa.Array:
+        other = pc.not_equal(batch.column("encoder_version"), version)
+        return pc.or_(other, pc.is_in(batch.column("text_id"), value_set=texts))
+
+    return mark

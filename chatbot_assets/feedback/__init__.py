@@ -1,0 +1,1 @@
+"""Feedback: what the service wrote about its conversations."""

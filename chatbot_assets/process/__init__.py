@@ -1,0 +1,1 @@
+"""Process: dialogues become utterances, normalised, segmented, de-duplicated and split."""

@@ -1,0 +1,85 @@
+"""The IO manager: assets are given pinned tables, and what they return becomes one commit."""
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+import pyarrow as pa
+
+from resources.lakehouse import Change, Commit, Lake, LakeTable, Record
+from resources.spark import SparkEngine
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+
+@dataclass(frozen=True)
+class PinnedTable:
+    """One version of an upstream table. Nothing is read, and no engine started, before it is asked for."""
+
+    table: LakeTable
+    commit: Commit
+    engine: SparkEngine
+
+    def frame(self) -> "DataFrame":
+        """The rows as a lazy DataFrame of the engine."""
+        return self.table.frame(self.engine.session, self.commit.version)
+
+    def arrow(self, *columns: str) -> pa.Table:
+        """The rows, or some of their columns, as an Arrow table."""
+        return self.table.arrow(columns or None, self.commit.version)
+
+
+@dataclass(frozen=True)
+class Materialisation:
+    """What an asset returns: a staged change, or None when its table is up to date."""
+
+    table: LakeTable
+    last: Commit | None
+    change: Change | None
+    record: Record | None
+    started: float
+
+
+class DeltaIOManager(dg.ConfigurableIOManager):
+    """Loads inputs as :class:`PinnedTable` and commits :class:`Materialisation` outputs atomically."""
+
+    lake: str
+    engine: dg.ResourceDependency[SparkEngine]
+
+    def load_input(self, context: dg.InputContext) -> PinnedTable:
+        table = Lake(Path(self.lake)).table(context.partition_key, context.asset_key.path[-1])
+        commit = table.last()
+        if commit is None or commit.record is None:
+            raise dg.Failure(f"{table.path.name} has not been made yet; refresh {context.partition_key}")
+        return PinnedTable(table, commit, self.engine)
+
+    def handle_output(self, context: dg.OutputContext, obj: Materialisation) -> None:
+        committed = None
+        if obj.change is not None and obj.record is not None:
+            committed = obj.table.commit(obj.change, obj.record, obj.last.version if obj.last else None)
+        now = committed or obj.last
+        record = now.record if now else None
+        if now is None or record is None:
+            raise dg.Failure(f"{obj.table.path.name}: nothing was committed")
+        change = obj.change
+        metadata: dict[str, Any] = {
+            "dagster/row_count": record.rows,
+            "dagster/table_name": obj.table.table.name,
+            "dagster/uri": str(obj.table.path),
+            "delta_version": now.version,
+            "data_version": record.data_version,
+            "committed": dg.MetadataValue.bool(committed is not None),
+            "rows_in": change.rows_in if change else record.rows_in,
+            "rows_computed": change.rows_computed if change else 0,
+            "rows_reused": change.rows_reused if change else record.rows_in,
+            "seconds": round(time.monotonic() - obj.started, 3),
+            "config_hash": record.config_hash,
+            "code_version": record.code_version,
+            "inputs": dg.MetadataValue.json({name: asdict(at) for name, at in record.signature.inputs.items()}),
+            "notes": dg.MetadataValue.json(dict(record.notes)),
+        }
+        context.add_output_metadata(metadata)
+

@@ -1,0 +1,538 @@
+"""The lake: versioned Delta tables whose every commit says what it was made from.
+
+A materialisation goes through three steps, so that it is one atomic commit or nothing:
+
+1. *stage*: the engine (or Arrow) writes Parquet files below the table's folder; no reader sees them.
+2. *hash*: the staged rows are hashed. The hash of a set of rows is the sum of its rows' hashes, so adding or removing
+   a few rows costs a few rows, and order does not matter.
+3. *commit*: one Delta log entry adds the staged files, removes what they replace and carries a :class:`Record` in
+   ``userMetadata``. It succeeds only if the table is still at the version that was read (compare-and-set).
+
+Equal rows give no files; equal rows from equal inputs give no commit at all. Lineage therefore lives here, in the Delta
+logs, and needs no other database.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from chatbot_assets.tables import TABLES, Table
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
+    from pyspark.sql import DataFrame, SparkSession
+
+RECORD_FORMAT = 1
+HASH_BITS = 128
+LOG_FILE = re.compile(r"^(\d{20})\.json$")
+TABLE_PROPERTIES = {
+    # Rebuilds read old versions, so neither Delta's writers nor a checkpoint may clean up on their own.
+    "delta.logRetentionDuration": "interval 36500 days",
+    "delta.deletedFileRetentionDuration": "interval 36500 days",
+    "delta.enableExpiredLogCleanup": "false",
+}
+
+
+class ConflictError(RuntimeError):
+    """Somebody else committed to the table since it was read; nothing was written."""
+
+
+class LakeError(RuntimeError):
+    """The lake holds something that cannot be used; its text says what to do."""
+
+
+@dataclass(frozen=True)
+class InputVersion:
+    """Which state of an input table was read."""
+
+    version: int
+    data_version: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What a table's rows depend on: its inputs, the code versions of its modules, and its configuration."""
+
+    inputs: Mapping[str, InputVersion] = field(default_factory=dict)
+    code: Mapping[str, str] = field(default_factory=dict)
+    config: str = ""
+
+    def differences(self, made: "Signature") -> list[str]:
+        """In words, why rows made from ``made`` are out of date; empty when they are not."""
+        reasons = [
+            f"{name} changed"
+            for name, now in sorted(self.inputs.items())
+            if name not in made.inputs or made.inputs[name].data_version != now.data_version
+        ]
+        reasons += [
+            f"code of {name} changed" for name, version in sorted(self.code.items()) if made.code.get(name) != version
+        ]
+        if made.config != self.config:
+            reasons.append("configuration changed")
+        return reasons
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a commit says about itself, kept as JSON in Delta's ``userMetadata``.
+
+    ``accepted`` maps code versions that an operator declared to give the same results to the version they equal.
+    """
+
+    signature: Signature
+    data_version: str
+    content_hash: str
+    row_hash: str
+    rows: int
+    rows_in: int = 0
+    rows_computed: int = 0
+    rows_reused: int = 0
+    config_hash: str = ""
+    code_revision: str = ""
+    engine: str = ""
+    run_id: str = ""
+    accepted: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def code_version(self) -> str:
+        canonical = json.dumps(dict(self.signature.code), sort_keys=True)
+        return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {"format": RECORD_FORMAT, "code_version": self.code_version, **asdict(self)},
+            ensure_ascii=False,
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Record | None":
+        """The record, or None when the text is something else's metadata."""
+        try:
+            data = json.loads(text)
+        except ValueError:
+            return None
+        if not isinstance(data, dict) or data.pop("format", None) != RECORD_FORMAT:
+            return None
+        data.pop("code_version")
+        signature = data.pop("signature")
+        inputs = {name: InputVersion(**version) for name, version in signature.pop("inputs").items()}
+        return cls(signature=Signature(inputs=inputs, **signature), **data)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """A table's newest state: its Delta version, and the record of the commit that made its rows.
+
+    ``record`` is None when something else than this platform wrote the rows last.
+    """
+
+    version: int
+    record: Record | None
+    committed_at: datetime
+
+
+@dataclass(frozen=True)
+class StagedFile:
+    """A Parquet file below the table's folder that no commit names yet."""
+
+    path: str
+    size: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a stage wants to become visible: staged files, files they replace, and what the table then holds."""
+
+    table: Table
+    adds: tuple[StagedFile, ...]
+    removes: tuple[str, ...]
+    data_version: str
+    content_hash: str
+    row_hash: str
+    rows: int
+    rows_in: int = 0
+    rows_computed: int = 0
+    rows_reused: int = 0
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+class RowHash:
+    """An order-independent hash of a multiset of rows: the sum of the rows' BLAKE2b hashes modulo 2**128.
+
+    Sums of hashes are the additive construction of Bellare & Micciancio, "A New Paradigm for Collision-free Hashing"
+    (1997); here it guards against accidents, not against an attacker who chooses rows.
+    """
+
+    def __init__(self, columns: Sequence[str], start: str | None = None) -> None:
+        self.columns = list(columns)
+        self.total = int(start, 16) if start else 0
+
+    def add(self, batch: pa.RecordBatch | pa.Table, sign: int = 1) -> None:
+        """Adds the rows of a batch, or takes them away with ``sign=-1``."""
+        values = [batch.column(name).to_pylist() for name in self.columns]
+        total = 0
+        for row in zip(*values, strict=True):
+            canonical = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_canonical)
+            digest = hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=HASH_BITS // 8).digest()
+            total += int.from_bytes(digest, "big")
+        self.total = (self.total + sign * total) % (1 << HASH_BITS)
+
+    def hexdigest(self) -> str:
+        return f"{self.total:0{HASH_BITS // 4}x}"
+
+
+def _canonical(value: Any) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, bytes):
+        return value.hex()
+    raise TypeError(f"{type(value)} cannot be part of a row's hash")
+
+
+class LakeTable:
+    """One Delta table of one bot."""
+
+    def __init__(self, path: Path, table: Table) -> None:
+        self.path = path
+        self.table = table
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    def last(self) -> Commit | None:
+        """The newest commit, from the newest log files alone; None when the table does not exist."""
+        versions = self._log_versions()
+        if not versions:
+            return None
+        newest = max(versions)
+        committed_at: datetime | None = None
+        for version in sorted(versions, reverse=True):
+            info, changes_rows = self._read_log(version)
+            committed_at = committed_at or datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
+            record = Record.from_json(info.get("userMetadata") or "")
+            if record is not None or changes_rows:
+                return Commit(newest, record, committed_at)
+        return Commit(newest, None, committed_at or datetime.fromtimestamp(0, UTC))
+
+    def records(self) -> Iterator[tuple[int, Record]]:
+        """All records in the log, newest first."""
+        for version in sorted(self._log_versions(), reverse=True):
+            record = Record.from_json(self._read_log(version)[0].get("userMetadata") or "")
+            if record is not None:
+                yield version, record
+
+    def arrow(self, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
+        """All rows (of a version) as an Arrow table in the table's own types."""
+        names = list(columns or self.table.schema.names)
+        schema = pa.schema([self.table.schema.field(name) for name in names])
+        batches = [batch.cast(schema) for batch in self.batches(names, version)]
+        return pa.Table.from_batches(batches, schema)
+
+    def batches(self, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
+        """The rows in batches, for work that must not hold them all."""
+        if self.last() is None:
+            return
+        yield from self._delta(version).to_pyarrow_dataset().to_batches(columns=list(columns))
+
+    def frame(self, spark: "SparkSession", version: int | None = None) -> "DataFrame":
+        """A lazy DataFrame, pinned to a version so that it never reads whatever is newest when it is evaluated."""
+        last = self.last()
+        if last is None:
+            raise LakeError(f"table {self.path.name} of {self.path.parent.name} does not exist; refresh the bot")
+        pinned = last.version if version is None else version
+        return spark.read.format("delta").option("versionAsOf", pinned).load(str(self.path))
+
+    def _delta(self, version: int | None = None) -> "DeltaTable":
+        from deltalake import DeltaTable
+
+        return DeltaTable(str(self.path), version=version)
+
+    def _log_versions(self) -> list[int]:
+        try:
+            names = os.listdir(self.path / "_delta_log")
+        except FileNotFoundError:
+            return []
+        return [int(match[1]) for match in map(LOG_FILE.match, names) if match]
+
+    def _read_log(self, version: int) -> tuple[dict[str, Any], bool]:
+        """A log entry's ``commitInfo``, and whether the entry changes rows."""
+        info: dict[str, Any] = {}
+        changes_rows = False
+        with open(self.path / "_delta_log" / f"{version:020d}.json", encoding="utf-8") as lines:
+            for line in lines:
+                action = json.loads(line)
+                info = action.get("commitInfo", info)
+                for kind in ("add", "remove"):
+                    changes_rows = changes_rows or bool(action.get(kind, {}).get("dataChange"))
+        return info, changes_rows
+
+    # -- staging ------------------------------------------------------------------------------------------------
+
+    def stage_arrow(self, rows: pa.Table | Iterable[pa.RecordBatch]) -> tuple[StagedFile, ...]:
+        """Writes rows, in the table's columns, to one Parquet file that no reader sees yet."""
+        folder = self._staging_folder()
+        schema = self.table.schema
+        batches = rows.cast(schema).to_batches() if isinstance(rows, pa.Table) else (b.cast(schema) for b in rows)
+        with pq.ParquetWriter(folder / "part-0.parquet", schema, compression="zstd") as writer:
+            for batch in batches:
+                writer.write_batch(batch)
+        return self._staged(folder)
+
+    def stage_frame(self, frame: "DataFrame") -> tuple[StagedFile, ...]:
+        """Lets the engine compute a DataFrame and write it, in the table's columns, to Parquet files."""
+        folder = self._staging_folder()
+        frame.select(*self.table.schema.names).write.mode("append").parquet(str(folder))
+        return self._staged(folder)
+
+    def _staging_folder(self) -> Path:
+        # Not "_staging": vacuum passes over folders that begin with an underscore, and leftovers must be found.
+        folder = self.path / "data" / uuid.uuid4().hex
+        folder.mkdir(parents=True)
+        return folder
+
+    def _staged(self, folder: Path) -> tuple[StagedFile, ...]:
+        found = []
+        for path in sorted(folder.glob("*.parquet")):
+            rows = pq.read_metadata(path).num_rows
+            if rows:
+                found.append(StagedFile(path.relative_to(self.path).as_posix(), path.stat().st_size, rows))
+        return tuple(found)
+
+    def _staged_batches(self, files: Iterable[StagedFile], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for file in files:
+            yield from pq.ParquetFile(self.path / file.path).iter_batches(columns=list(columns))
+
+    def staged_rows(self, files: Iterable[StagedFile], columns: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """The rows of staged files, for a stage that must look at what it has just computed."""
+        for batch in self._staged_batches(files, columns):
+            yield from batch.to_pylist()
+
+    # -- changes ------------------------------------------------------------------------------------------------
+
+    def overwrite(self, staged: tuple[StagedFile, ...], **counts: Any) -> Change:
+        """The staged rows become the whole table."""
+        removes = tuple(path for path, _ in self._active_files()) if self.last() else ()
+        content, rows = self._hash(staged, None)
+        return self._change(staged, removes, content, rows, sum(file.rows for file in staged), counts)
+
+    def append(self, staged: tuple[StagedFile, ...], **counts: Any) -> Change:
+        """The staged rows join the table."""
+        return self.amend(staged, None, **counts)
+
+    def amend(
+        self,
+        staged: tuple[StagedFile, ...],
+        gone: Callable[[pa.RecordBatch], pa.Array] | None,
+        columns: Sequence[str] = (),
+        **counts: Any,
+    ) -> Change:
+        """The staged rows join the table, and the rows that ``gone`` marks leave it.
+
+        ``gone`` is given batches with ``columns`` and answers a boolean array. Only files that hold a marked row are
+        written again.
+        """
+        last = self.last()
+        record = last.record if last else None
+        if last and record is None:
+            raise LakeError(f"{self.path}: rows were written by something else; restore or remove the table")
+        content, rows = self._hash(staged, record)
+        adds, removes = list(staged), []
+        total = (record.rows if record else 0) + sum(file.rows for file in staged)
+        if gone is not None and last:
+            import pyarrow.compute as pc
+
+            for path, _ in self._active_files():
+                source = pq.ParquetFile(self.path / path)
+                marks = [gone(batch) for batch in source.iter_batches(columns=list(columns))]
+                marked = sum(pc.sum(mark).as_py() or 0 for mark in marks)
+                if not marked:
+                    continue
+                removes.append(path)
+                total -= marked
+                kept = []
+                for batch in source.iter_batches(columns=self.table.schema.names):
+                    mark = gone(batch.select(list(columns)))
+                    leaving = batch.filter(mark)
+                    content.add(leaving, -1)
+                    rows.add(leaving, -1)
+                    kept.append(batch.filter(pc.invert(mark)))
+                adds.extend(self.stage_arrow(kept))
+        return self._change(tuple(adds), tuple(removes), content, rows, total, counts)
+
+    def unchanged(self, **counts: Any) -> Change:
+        """No row changes (but what the rows were made from may have)."""
+        return self.append((), **counts)
+
+    def _change(
+        self,
+        adds: tuple[StagedFile, ...],
+        removes: tuple[str, ...],
+        content: RowHash,
+        rows: RowHash,
+        total: int,
+        counts: dict[str, Any],
+    ) -> Change:
+        data_version = counts.pop("data_version", None) or content.hexdigest()
+        return Change(self.table, adds, removes, data_version, content.hexdigest(), rows.hexdigest(), total, **counts)
+
+    def _hash(self, staged: Iterable[StagedFile], start: Record | None) -> tuple[RowHash, RowHash]:
+        table = self.table
+        content = RowHash(table.content, start.content_hash if start else None)
+        rows = RowHash(table.content + table.provenance, start.row_hash if start else None)
+        for batch in self._staged_batches(staged, rows.columns):
+            content.add(batch)
+            rows.add(batch)
+        return content, rows
+
+    def _active_files(self) -> list[tuple[str, int]]:
+        actions = pa.table(self._delta().get_add_actions(flatten=True))
+        paths = actions.column("path").to_pylist()
+        return list(zip(map(unquote, paths), actions.column("size_bytes").to_pylist(), strict=True))
+
+    # -- committing ---------------------------------------------------------------------------------------------
+
+    def commit(self, change: Change, record: Record, expected: int | None) -> Commit | None:
+        """Makes a change visible if the table is still at version ``expected`` (None: does not exist yet).
+
+        Gives None, and writes nothing, when neither rows nor what they were made from differ from the last commit. Rows
+        that are equal to those in place are not written again: the commit then holds the new record alone.
+
+        Raises:
+            ConflictError: when somebody else committed first.
+        """
+        from deltalake import CommitProperties, Schema
+        from deltalake.exceptions import CommitFailedError, DeltaError
+        from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+        last = self.last()
+        if (last.version if last else None) != expected:
+            raise ConflictError(f"{self.path.name}: another writer committed since it was read; try again")
+        adds, removes = change.adds, change.removes
+        if last and last.record and last.record.row_hash == change.row_hash:
+            self._discard(adds)
+            if last.record.data_version == change.data_version and not record.signature.differences(
+                last.record.signature
+            ):
+                return None
+            adds, removes = (), ()
+        now = int(time.time() * 1000)
+        actions: list[AddAction | RemoveAction] = [
+            AddAction(quote(file.path), file.size, {}, now, True, json.dumps({"numRecords": file.rows}))
+            for file in adds
+        ]
+        properties = CommitProperties(custom_metadata={"userMetadata": record.to_json()}, max_commit_retries=0)
+        schema = Schema.from_arrow(self.table.schema)
+        try:
+            if last is None:
+                create_table_with_add_actions(
+                    str(self.path),
+                    schema,
+                    actions,  # type: ignore[arg-type]
+                    mode="error",
+                    name=self.table.name,
+                    description=self.table.description,
+                    configuration=TABLE_PROPERTIES,
+                    commit_properties=properties,
+                )
+            else:
+                sizes = dict(self._active_files()) if removes else {}
+                actions += [RemoveAction(quote(path), True, now, sizes[path], {}) for path in removes]
+                self._delta(last.version).create_write_transaction(
+                    actions, "append", schema, commit_properties=properties
+                )
+        except (CommitFailedError, DeltaError) as error:
+            now_last = self.last()
+            if (now_last.version if now_last else None) != expected:
+                raise ConflictError(f"{self.path.name}: another writer committed first; try again") from error
+            raise
+        return self.last()
+
+    def append_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Appends rows to a table that several processes write at once; such appends never conflict.
+
+        For tables that are written outside of Dagster; their commits carry no record.
+        """
+        from deltalake import write_deltalake
+
+        table = pa.Table.from_pylist(list(rows), self.table.schema)
+        created = {"name": self.table.name, "description": self.table.description, "configuration": TABLE_PROPERTIES}
+        write_deltalake(str(self.path), table, mode="append", **created)  # type: ignore[call-overload]
+
+    def _discard(self, files: Iterable[StagedFile]) -> None:
+        for folder in {(self.path / file.path).parent for file in files}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def accept_code(lake_table: LakeTable, code: Mapping[str, str], actor: str, reason: str) -> list[str]:
+    """Records once that the code versions now in force give the rows that the table already holds.
+
+    Gives the names of the modules whose new version was accepted; nothing is recomputed for them afterwards, neither
+    whole tables nor single rows.
+
+    Raises:
+        LakeError: when the table has no record to compare with.
+    """
+    last = lake_table.last()
+    if last is None or last.record is None:
+        raise LakeError(f"{lake_table.path.name}: nothing has been computed yet, so there is nothing to accept")
+    record = last.record
+    changed = {name: version for name, version in code.items() if record.signature.code.get(name, version) != version}
+    if not changed:
+        return []
+    accepted = dict(record.accepted) | {version: record.signature.code[name] for name, version in changed.items()}
+    note = {"accepted_by": actor, "accepted_because": reason, "accepted_modules": sorted(changed)}
+    declared = replace(record, accepted=accepted, notes={**record.notes, **note})
+    _commit_record(lake_table, declared, last.version)
+    return sorted(changed)
+
+
+def _commit_record(lake_table: LakeTable, record: Record, expected: int) -> None:
+    from deltalake import CommitProperties, Schema
+
+    lake_table._delta(expected).create_write_transaction(
+        [],
+        "append",
+        Schema.from_arrow(lake_table.table.schema),
+        commit_properties=CommitProperties(custom_metadata={"userMetadata": record.to_json()}, max_commit_retries=0),
+    )
+
+
+class Lake:
+    """All tables of all bots below one folder: ``<tenant>/<name>/<table>``."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def bot_folder(self, key: str) -> Path:
+        tenant, _, name = key.partition(".")
+        return self.root / tenant / name
+
+    def table(self, key: str, name: str) -> LakeTable:
+        """A bot's table, whether it exists yet or not."""
+        return LakeTable(self.bot_folder(key) / name, TABLES[name])
+
+    @contextmanager
+    def writing(self, key: str) -> Iterator[None]:
+        """Holds the bot's tables against other refreshes on this machine; freed even when the process is killed."""
+        folder = self.bot_folder(key)
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / ".lock", "w", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield

@@ -1,0 +1,92 @@
+"""Models as rows: packs a folder of files into chunks, and unpacks a model once into a content-addressed cache."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from resources.lakehouse import LakeError, LakeTable
+
+CHUNK_BYTES = 8 * 1024 * 1024
+"""Cells stay far below the 128 MiB that Sail refuses."""
+
+
+def file_hashes(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file below a folder, by its relative name, sorted."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
+
+
+def model_id(hashes: dict[str, str]) -> str:
+    """Identifies a model by its files' names and contents."""
+    canonical = "".join(f"{name}\0{sha256}\n" for name, sha256 in sorted(hashes.items()))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def pack(folder: Path, trained_at: datetime, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows of ``models`` for a folder of files, one batch a chunk."""
+    hashes = file_hashes(folder)
+    identity = model_id(hashes)
+    for name, sha256 in hashes.items():
+        size = (folder / name).stat().st_size
+        chunks = max(1, -(-size // CHUNK_BYTES))
+        with open(folder / name, "rb") as stream:
+            for chunk in range(chunks):
+                row = {
+                    "model_id": identity,
+                    "file": name,
+                    "chunk": chunk,
+                    "chunks": chunks,
+                    "sha256": sha256,
+                    "data": stream.read(CHUNK_BYTES),
+                    "trained_at": trained_at,
+                }
+                yield pa.RecordBatch.from_pylist([row], schema)
+
+
+def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
+    """The folder with a model's files, from the cache or, the first time, from the lake.
+
+    Raises:
+        LakeError: when the lake does not hold the model whole and unchanged.
+    """
+    target = cache / "models" / identity
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpacking-"))
+    try:
+        _write_files(models, identity, building)
+        found = model_id(file_hashes(building))
+        if found != identity:
+            raise LakeError(f"model {identity} is damaged in the lake (its files hash to {found}); refresh the bot")
+        try:
+            os.rename(building, target)
+        except OSError:
+            if not target.exists():
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return target
+
+
+def _write_files(models: LakeTable, identity: str, folder: Path) -> None:
+    parts: dict[tuple[str, int], bytes] = {}
+    for batch in models.batches(["model_id", "file", "chunk", "data"]):
+        for row in batch.filter(pc.equal(batch.column("model_id"), identity)).to_pylist():
+            parts[row["file"], row["chunk"]] = row["data"]
+    if not parts:
+        raise LakeError(f"model {identity} is not in {models.path}; refresh the bot")
+    for name, chunk in sorted(parts):
+        path = (folder / name).resolve()
+        if not path.is_relative_to(folder.resolve()):
+            raise LakeError(f"model {identity} holds a file outside of its folder: {name!r}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb" if chunk == 0 else "ab") as stream:
+            stream.write(parts[name, chunk])

@@ -1,0 +1,98 @@
+"""The bots that a service process answers for: follows each bot's live deployment and swaps it without a pause."""
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from chatbot_assets.deploy.record import Deployment, live_deployment
+from resources.environment import Home
+from resources.lakehouse import Lake
+from resources.model_store import unpack
+from serving.responder import Responder
+
+WATCH_SECONDS = 0.5
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class LiveBot:
+    """A deployment, loaded."""
+
+    deployment: Deployment
+    responder: Responder
+
+
+def load_live(home: Home, key: str) -> LiveBot | None:
+    """Loads a bot's live deployment from the lake; None when it has none."""
+    lake = Lake(home.lake)
+    deployment = live_deployment(lake.table(key, "deployments"))
+    if deployment is None:
+        return None
+    folder = unpack(lake.table(key, "models"), deployment.model_id, home.cache)
+    return LiveBot(deployment, Responder(folder, deployment.config))
+
+
+class LiveBots:
+    """All bots with a live deployment, kept current by a thread of its own.
+
+    A request uses one :class:`LiveBot` from beginning to end, so no answer mixes two deployments.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lake = Lake(home.lake)
+        self._live: dict[str, LiveBot] = {}
+        self._seen: dict[str, int] = {}
+        self._stopping = threading.Event()
+        self._first_look = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="live-bots", daemon=True)
+        self._thread.start()
+
+    def get(self, key: str) -> LiveBot | None:
+        """The bot as it is deployed now."""
+        return self._live.get(key)
+
+    def keys(self) -> list[str]:
+        return sorted(self._live)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every deployment found at the start is loaded, and there is one."""
+        return self._first_look.is_set() and bool(self._live)
+
+    def close(self) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def look(self) -> None:
+        """Loads what has been deployed since the last look."""
+        for path in sorted(self._lake.root.glob("*/*/deployments/_delta_log")):
+            key = _key_of(path)
+            last = self._lake.table(key, "deployments").last()
+            if last is None or self._seen.get(key) == last.version:
+                continue
+            try:
+                current, live = self._live.get(key), None
+                deployment = live_deployment(self._lake.table(key, "deployments"))
+                if deployment and not (current and current.deployment == deployment):
+                    live = load_live(self._home, key)
+            except Exception:
+                logger.exception("the live deployment of %s cannot be loaded; the one before it goes on", key)
+                continue
+            if live:
+                self._live[key] = live
+                logger.info("%s answers with deployment %s", key, live.deployment.deployment_id)
+            self._seen[key] = last.version
+
+    def _watch(self) -> None:
+        while True:
+            self.look()
+            self._first_look.set()
+            if self._stopping.wait(WATCH_SECONDS):
+                return
+
+
+def _key_of(log: Path) -> str:
+    bot = log.parent.parent
+    return f"{bot.parent.name}.{bot.name}"
