@@ -18,7 +18,7 @@ from chatbot_assets.collect.sources import Sources
 from chatbot_assets.languages import LANGUAGES, language_defaults
 from chatbot_assets.modules import ModuleRef, Section
 
-KEY = re.compile(r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*$")
+KEY = re.compile(r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*\Z")
 KEY_RULE = "<tenant>.<name>, each of lower-case letters, digits and '-'"
 
 
@@ -175,9 +175,14 @@ def load_bot(bots: Path, key: str) -> Bot:
         raise BotError(f"{path}: key: is given by the file's name ({key}); remove it")
     try:
         defaults = {name: value for name, value in language_defaults(language).items() if name != "name"}
-        return Bot.model_validate(_merge(defaults, own) | {"key": key})
+        bot = Bot.model_validate(_merge(defaults, own) | {"key": key})
+        bot.config_hash()
     except ValidationError as error:
         raise BotError(f"{path}: {'; '.join(_plain(problem) for problem in error.errors())}") from None
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise BotError(f"{path}: holds half a character ({half}); write characters as themselves, in UTF-8") from None
+    return bot
 
 
 def _merge(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

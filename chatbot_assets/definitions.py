@@ -5,7 +5,6 @@ from typing import Any
 
 import dagster as dg
 
-from chatbot_assets.checks import CHECKS
 from chatbot_assets.collect.assets import landing
 from chatbot_assets.deploy.assets import deployments
 from chatbot_assets.embed.assets import embeddings
@@ -28,7 +27,6 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     resources = {"home": home, "engine": engine, "delta_io": DeltaIOManager(lake=str(home.lake), engine=engine)}
     return dg.Definitions(
         assets=[landing, utterances, embeddings, models, evaluations, deployments, conversations],
-        asset_checks=CHECKS,
         jobs=[refresh],
         sensors=[reconcile],
         resources=resources | overrides,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from chatbot_assets.code_version import code_version
 
-IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.-]*:[A-Za-z_]\w*$")
+IMPORT_PATH = re.compile(r"^[A-Za-z_][\w.-]*:[A-Za-z_]\w*\Z")
 
 
 class Section(BaseModel):
@@ -35,6 +35,15 @@ class ModuleRef(Section):
     def _is_import_path(cls, value: str) -> str:
         if not IMPORT_PATH.match(value):
             raise ValueError(f"{value!r} is no import path; write package.module:Name")
+        return value
+
+    @field_validator("parameters")
+    @classmethod
+    def _is_plain(cls, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(value, sort_keys=True, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError("may hold texts, numbers, true, false, null, lists and keys only; quote dates") from error
         return value
 
     def load(self) -> Any:

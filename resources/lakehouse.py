@@ -493,7 +493,11 @@ def accept_code(lake_table: LakeTable, code: Mapping[str, str], actor: str, reas
     if last is None or last.record is None:
         raise LakeError(f"{lake_table.path.name}: nothing has been computed yet, so there is nothing to accept")
     record = last.record
-    changed = {name: version for name, version in code.items() if record.signature.code.get(name, version) != version}
+    changed = {
+        name: version
+        for name, version in code.items()
+        if record.signature.code.get(name, version) not in (version, record.accepted.get(version))
+    }
     if not changed:
         return []
     accepted = dict(record.accepted) | {version: record.signature.code[name] for name, version in changed.items()}

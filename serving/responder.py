@@ -90,7 +90,7 @@ class Responder:
                 self._by_question(row) if text else self._not_understood() for text, row in zip(texts, likeness, strict=True)
             ]
         probabilities = self._intents.predict_proba(texts, tokens, vectors)
-        scores = self._intents.confidence(probabilities, vectors)
+        scores = probabilities.max(axis=1)
         return [
             self._by_intent(probabilities[i], float(scores[i]), None if likeness is None else likeness[i])
             if texts[i]

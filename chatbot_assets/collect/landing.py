@@ -13,9 +13,10 @@ import os
 import time
 import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,6 +31,8 @@ SETTLE_SECONDS = 2.0
 TEXT_LIMIT = 10_000
 """Characters of a text or answer; longer ones are no turns of a dialogue."""
 RAW_LIMIT = 2_000
+RECORD_LIMIT = 100_000
+"""Characters of a CSV record of several lines; beyond, a quote was opened and never closed."""
 BATCH_ROWS = 4_096
 
 PARSED_SCHEMA = pa.schema(
@@ -75,7 +78,7 @@ class RowError(ValueError):
 def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
     """The files in a landing folder that are complete, by name.
 
-    Left out are folders, hidden and temporary names, and files modified within the last ``settle`` seconds.
+    Left out are folders, hidden and temporary names, and files modified within ``settle`` seconds from now.
     """
     found = []
     with contextlib.suppress(FileNotFoundError):
@@ -84,8 +87,10 @@ def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
             if temporary or not entry.is_file():
                 continue
             stat = entry.stat()
-            if time.time() - stat.st_mtime >= settle:
-                found.append(LandingFile(entry.name, Path(entry.path), stat.st_size, stat.st_mtime_ns))
+            if abs(time.time() - stat.st_mtime) >= settle:
+                # Names that are no UTF-8 (from old archives) cannot be stored as they are.
+                name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                found.append(LandingFile(name, Path(entry.path), stat.st_size, stat.st_mtime_ns))
     return sorted(found, key=lambda file: file.name)
 
 
@@ -102,7 +107,7 @@ def format_of(name: str) -> str | None:
 
 
 class ParseFiles:
-    """For ``mapInArrow``: rows (path, source_file, file_sha256) become rows of ``PARSED_SCHEMA``."""
+    """For ``mapInArrow``: rows (path as bytes, source_file, file_sha256) become rows of ``PARSED_SCHEMA``."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -111,7 +116,8 @@ class ParseFiles:
         waiting: list[dict[str, Any]] = []
         for batch in batches:
             for file in batch.to_pylist():
-                for row in parse_file(Path(file["path"]), file["source_file"], file["file_sha256"], self.sources):
+                path = Path(os.fsdecode(file["path"]))
+                for row in parse_file(path, file["source_file"], file["file_sha256"], self.sources):
                     waiting.append(row)
                     if len(waiting) == BATCH_ROWS:
                         yield pa.RecordBatch.from_pylist(waiting, PARSED_SCHEMA)
@@ -183,33 +189,83 @@ def _delimited_rows(stream: IO[bytes], delimiter: str) -> Iterator[tuple[int, st
     csv.field_size_limit(2**31 - 1)
     # Bytes that are no UTF-8 become lone surrogates, so that only the row that holds them is refused.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-    reader = csv.reader(text, delimiter=delimiter)
     header: list[str] | None = None
-    start = 1
-    for row in reader:
-        line, start = start, reader.line_num + 1
-        if not any(row):
+    for line, raw, row in _records(text, delimiter):
+        if isinstance(row, list) and not any(row):
             continue
-        if header is None:
-            header = [name.strip() for name in row]
-            continue
-        raw = delimiter.join(row)
-        if any("\udc80" <= character <= "\udcff" for character in raw):
+        if header is not None and not _is_unicode(raw):
             clean = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
             yield line, clean, RowError("not UTF-8; save the file as UTF-8")
+        elif isinstance(row, RowError):
+            yield line, raw.encode("utf-8", "replace").decode(), row
+        elif header is None:
+            header = [name.strip() for name in row]
         elif len(row) > len(header):
             yield line, raw, RowError(f"{len(row)} fields, but the header has {len(header)}; quote the separators")
         else:
             yield line, raw, dict(zip(header, row, strict=False))
 
 
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, str, list[str] | RowError]]:
+    """Line number, text and fields of each record.
+
+    A record may span lines within quotes. Where a quote is never closed, only the line that opens it is refused: the
+    lines after it are read again, as records of their own.
+    """
+    source = iter(lines)
+    waiting: deque[str] = deque()
+    number = 1
+
+    def take() -> str | None:
+        return waiting.popleft() if waiting else next(source, None)
+
+    while (first := take()) is not None:
+        taken = [first]
+        row: list[str] | RowError
+        if '"' not in first:
+            row = first.rstrip("\r\n").split(delimiter)
+        else:
+            try:
+                row = next(csv.reader(_record_lines(taken, take), delimiter=delimiter, strict=True))
+            except csv.Error:
+                alone = next(csv.reader([first.rstrip("\r\n") + "\n"], delimiter=delimiter))
+                unclosed = alone[-1].endswith("\n")
+                row = RowError("a quote opens here that nothing closes; close it or remove it") if unclosed else alone
+                waiting.extendleft(reversed(taken[1:]))
+                del taken[1:]
+        yield number, "".join(taken).rstrip("\r\n"), row
+        number += len(taken)
+
+
+def _record_lines(taken: list[str], take: Callable[[], str | None]) -> Iterator[str]:
+    yield taken[0]
+    size = len(taken[0])
+    while (line := take()) is not None:
+        taken.append(line)
+        size += len(line)
+        if size > RECORD_LIMIT:
+            raise csv.Error("the record is too long")
+        yield line
+
+
 def _parquet_rows(path: Path, *, compressed: bool) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
     source: Any = io.BytesIO(gzip.decompress(path.read_bytes())) if compressed else path
     number = 0
     for batch in pq.ParquetFile(source).iter_batches():
-        for found in batch.to_pylist():
+        for found in _parquet_batch(batch):
             number += 1
-            yield number, str(found), found
+            yield number, "" if isinstance(found, RowError) else str(found), found
+
+
+def _parquet_batch(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | RowError]:
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError, pa.ArrowException) as error:
+        if len(batch) == 1:
+            yield RowError(f"a value cannot be read: {_one_line(error)}")
+        else:
+            for row in range(len(batch)):
+                yield from _parquet_batch(batch.slice(row, 1))
 
 
 def accept(found: dict[str, Any], sources: Sources) -> dict[str, Any]:
@@ -219,7 +275,9 @@ def accept(found: dict[str, Any], sources: Sources) -> dict[str, Any]:
         RowError: with the reason, when the row cannot be used.
     """
     if sources.text not in found:
-        columns = ", ".join(sorted(str(name) for name in found)[:12]) or "none"
+        columns = ", ".join(sorted(str(name)[:40] for name in found)[:12]) or "none"
+        if not _is_unicode(columns):
+            raise RowError("the names of the columns are not UTF-8; save the file as UTF-8")
         raise RowError(f"no column {sources.text!r}; columns: {columns}; name yours under 'sources' in the bot's YAML")
     text = _text(found, sources.text)
     if text is None:
@@ -248,7 +306,7 @@ def _text(found: dict[str, Any], column: str) -> str | None:
     text = str(value).strip()
     if len(text) > TEXT_LIMIT:
         raise RowError(f"{column!r} has {len(text):,} characters; at most {TEXT_LIMIT:,} are read")
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not _is_unicode(text):
         raise RowError(f"{column!r} holds half a surrogate pair; save the file as UTF-8")
     return unicodedata.normalize("NFC", text) or None
 
@@ -276,7 +334,18 @@ def _time(found: dict[str, Any], column: str) -> datetime | None:
         raise RowError(f"{column!r} is {str(value)[:40]!r}, no ISO 8601 time like 2026-01-31T09:00:00+09:00") from None
     if moment.tzinfo is None:
         raise RowError(f"{column!r} has no time zone; write it like 2026-01-31T09:00:00+09:00")
-    return moment
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise RowError(f"{column!r} is {str(value)[:40]!r}, outside of the years 1 to 9999") from None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(value: object) -> str:

@@ -6,17 +6,17 @@ and finds the rows that are already there, so none is lost and none is doubled.
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from chatbot_assets.code_version import code_version
-from chatbot_assets.collect.landing import PARSED_DDL, LandingFile, ParseFiles, file_sha256
+from chatbot_assets.collect.landing import PARSED_DDL, LandingFile, ParseFiles, file_sha256, format_of
 from chatbot_assets.collect.sources import Sources
 from resources.lakehouse import Change, LakeTable
 from resources.reuse import Scratch
@@ -42,7 +42,7 @@ def mapping_hash(sources: Sources) -> str:
 
 def ledger_rows(landing_files: LakeTable) -> list[dict[str, Any]]:
     """What the ledger says of every file read so far."""
-    columns = ["source_file", "file_sha256", "size", "modified_ns", "mapping", "rejected"]
+    columns = ["source_file", "file_sha256", "size", "modified_ns", "mapping", "status", "rejected"]
     return landing_files.arrow(columns).to_pylist()
 
 
@@ -51,26 +51,47 @@ def not_in_ledger(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]]
 
     A file is looked at again when it is read differently today and some of its rows were rejected then.
     """
+    read = _contents_read(ledger, mapping)
     settled = {
         (row["source_file"], row["size"], row["modified_ns"])
         for row in ledger
-        if row["mapping"] == mapping or not row["rejected"]
+        if (row["file_sha256"], _kind(row["source_file"])) in read
     }
     return [file for file in files if (file.name, file.size, file.modified_ns) not in settled]
 
 
 def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[Unread]:
     """The files to read, with their hashes; a byte-equal copy of a file already read is marked as a duplicate."""
-    seen = {row["file_sha256"] for row in ledger if row["mapping"] == mapping or not row["rejected"]}
+    seen = _contents_read(ledger, mapping)
     found = []
     for file in not_in_ledger(files, ledger, mapping):
-        sha256 = file_sha256(file.path)
-        stat = file.path.stat()
+        try:
+            sha256 = file_sha256(file.path)
+            stat = file.path.stat()
+        except FileNotFoundError:
+            continue  # taken away since it was listed
         if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
             continue  # still being written; the next refresh will find it complete
-        found.append(Unread(file, sha256, sha256 in seen))
-        seen.add(sha256)
+        content = (sha256, _kind(file.name))
+        found.append(Unread(file, sha256, content in seen))
+        seen.add(content)
     return found
+
+
+def _contents_read(ledger: Sequence[dict[str, Any]], mapping: str) -> set[tuple[str, str]]:
+    """What need not be read again: hash and kind of the files read as today, or without a rejected row.
+
+    The kind belongs to it: a file that was refused for its name is read when it is landed again under a better one.
+    """
+    return {
+        (row["file_sha256"], _kind(row["source_file"]))
+        for row in ledger
+        if row["status"] == "read" and (row["mapping"] == mapping or not row["rejected"])
+    }
+
+
+def _kind(name: str) -> str:
+    return f"{format_of(name)}{'.gz' if name.lower().endswith('.gz') else ''}"
 
 
 def read_landing(
@@ -121,13 +142,15 @@ def read_landing(
 
 
 def _parse(spark: "SparkSession", fresh: Sequence[Unread], sources: Sources) -> "DataFrame":
-    files = {
-        "path": [str(Path(file.file.path)) for file in fresh],
-        "source_file": [file.file.name for file in fresh],
-        "file_sha256": [file.sha256 for file in fresh],
-    }
-    schema = pa.schema([(name, pa.string()) for name in files])
-    return spark.createDataFrame(pa.table(files, schema)).mapInArrow(ParseFiles(sources), PARSED_DDL)
+    files = pa.table(
+        {
+            "path": pa.array([os.fsencode(file.file.path) for file in fresh], pa.binary()),
+            "source_file": pa.array([file.file.name for file in fresh], pa.string()),
+            "file_sha256": pa.array([file.sha256 for file in fresh], pa.string()),
+        }
+    )
+    frame = spark.createDataFrame(files, "path binary, source_file string, file_sha256 string")
+    return frame.mapInArrow(ParseFiles(sources), PARSED_DDL)
 
 
 def _count_by_file(parsed: "DataFrame") -> dict[tuple[str, bool], int]:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+import warnings
 from typing import Any
 
 from chatbot_assets.bot import load_bot
@@ -75,6 +76,7 @@ def _wait_until_settled(home: Home, key: str) -> None:
 def _materialise(key: str, selection: list[str], progress: Progress) -> Any:
     import dagster as dg
 
+    warnings.simplefilter("ignore", dg.BetaWarning)
     from chatbot_assets.definitions import defs
     from chatbot_assets.jobs import BOT_TAG, REASON_TAG, REFRESH
     from chatbot_assets.partitions import BOTS

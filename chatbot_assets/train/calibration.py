@@ -1,4 +1,4 @@
-"""Turns the scores of held-out rows into what serving needs: honest probabilities and two thresholds."""
+"""Turns the scores of held-out rows into what serving needs: one honest confidence a turn, and two thresholds."""
 
 from __future__ import annotations
 
@@ -42,13 +42,15 @@ def calibrate_thresholds(
     *,
     answer_precision: float,
     suggest_precision: float,
+    out_of_scope_share: float | None = None,
 ) -> Thresholds:
     """Finds the smallest scores at and above which held-out rows reach the asked precisions (0–1).
 
     `scores` and `correct` are (n,): the confidence of each held-out row, and whether its top intent is right. An
-    out-of-scope row (`is_out_of_scope`, or None when there is none) is never right. The precision that is compared is
-    Jeffreys' estimate (right + ½) / (rows + 1), so that a handful of lucky rows opens nothing. Where no score reaches
-    it, the threshold is the score with the highest estimate: the most careful choice that the data supports.
+    out-of-scope row (`is_out_of_scope`, or None when there is none) is never right; together these rows weigh as much
+    as if `out_of_scope_share` (0–1) of all turns were out of scope, or one each when that is None. The precision that
+    is compared is Jeffreys' estimate (right + ½) / (rows + 1), so that a handful of lucky rows opens nothing. Where no
+    score reaches it, the threshold is the score with the highest estimate: the most careful that the data supports.
     `answer` is never below `suggest`. Without rows both are 1 and nothing is reached. Raises ValueError for a
     precision outside 0–1 or arrays of different lengths.
     """
@@ -56,34 +58,114 @@ def calibrate_thresholds(
         if not 0 <= asked <= 1:
             raise ValueError(f"a precision lies between 0 and 1, not at {asked}")
     right = np.asarray(correct, np.bool_)
-    if is_out_of_scope is not None:
-        right = right & ~np.asarray(is_out_of_scope, np.bool_)
-    if len(scores) != len(right):
+    outside = np.zeros(len(right), np.bool_) if is_out_of_scope is None else np.asarray(is_out_of_scope, np.bool_)
+    if not len(scores) == len(right) == len(outside):
         raise ValueError(f"{len(scores)} scores, but {len(right)} rows that are right or wrong")
-    suggest, suggest_reached = _smallest(scores, right, suggest_precision)
-    answer, answer_reached = _smallest(scores, right, answer_precision)
+    right, weights = right & ~outside, row_weights(outside, out_of_scope_share)
+    suggest, suggest_reached = _smallest(scores, right, weights, suggest_precision)
+    answer, answer_reached = _smallest(scores, right, weights, answer_precision)
     answer = max(answer, suggest)
-    return Thresholds(
-        answer, suggest, *_measure(scores, right, answer), answer_reached, *_measure(scores, right, suggest),
-        suggest_reached,
-    )  # fmt: skip
+    at_answer, at_suggest = (_measure(scores, right, weights, threshold) for threshold in (answer, suggest))
+    return Thresholds(answer, suggest, *at_answer, answer_reached, *at_suggest, suggest_reached)
 
 
-def _smallest(scores: Array, right: npt.NDArray[np.bool_], precision: float) -> tuple[float, bool]:
+def row_weights(is_out_of_scope: npt.NDArray[np.bool_], share: float | None) -> Array:
+    """Returns the weights (n,) that make the out-of-scope rows `share` (0–1) of the whole; in-scope rows weigh 1.
+
+    With `share` None, or with rows of one kind only, every row weighs 1.
+    """
+    outside = int(is_out_of_scope.sum())
+    inside = len(is_out_of_scope) - outside
+    if share is None or not outside or not inside:
+        return np.ones(len(is_out_of_scope))
+    return np.where(is_out_of_scope, share * inside / ((1 - share) * outside), 1.0)
+
+
+def _smallest(scores: Array, right: npt.NDArray[np.bool_], weights: Array, precision: float) -> tuple[float, bool]:
     if not len(scores):
         return 1.0, False
     order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
     ranked = np.asarray(scores, np.float64)[order]
-    rows = np.arange(1, len(ranked) + 1)
-    estimate = (np.cumsum(right[order]) + _PRIOR) / (rows + 2 * _PRIOR)
+    estimate = (np.cumsum((right * weights)[order]) + _PRIOR) / (np.cumsum(weights[order]) + 2 * _PRIOR)
     estimate = np.where(np.append(ranked[1:] < ranked[:-1], True), estimate, -1)  # equal scores stand or fall together
     reaching = np.flatnonzero(estimate >= precision)
     return (float(ranked[reaching[-1]]), True) if len(reaching) else (float(ranked[estimate.argmax()]), False)
 
 
-def _measure(scores: Array, right: npt.NDArray[np.bool_], threshold: float) -> tuple[float | None, float]:
+def _measure(
+    scores: Array, right: npt.NDArray[np.bool_], weights: Array, threshold: float
+) -> tuple[float | None, float]:
     above = np.asarray(scores, np.float64) >= threshold
-    return (float(right[above].mean()) if above.any() else None, float(above.mean()) if len(above) else 0.0)
+    answered = float(weights[above].sum())
+    precision = float((right * weights)[above].sum()) / answered if answered else None
+    return precision, answered / float(weights.sum()) if len(weights) else 0.0
+
+
+@dataclass(frozen=True)
+class Confidence:
+    """The probability that a turn's top intent is right *and* the turn in scope, from two readings of the turn.
+
+    A logistic function of the classifier's top margin (how far the text lies on that intent's side) and the cosine
+    similarity of the nearest training text. Serving needs these four numbers and NumPy.
+    """
+
+    on_margin: float
+    on_similarity: float
+    bias: float
+    rows: int
+    """The number of held-out rows that the other three were fitted on."""
+
+    def __call__(self, top_margins: Array, similarities: Array) -> Array:
+        """Returns the confidence (n,) in 0–1 of n turns."""
+        logits = self.on_margin * top_margins + self.on_similarity * similarities + self.bias
+        return 1 / (1 + np.exp(-np.clip(logits, -50, 50)))
+
+    @classmethod
+    def fit(
+        cls,
+        top_margins: Array,
+        similarities: Array,
+        correct: npt.NDArray[np.bool_],
+        is_out_of_scope: npt.NDArray[np.bool_],
+        *,
+        out_of_scope_share: float = 0.1,
+    ) -> Confidence:
+        """Fits it on held-out rows (n,): logistic regression by Newton's method, slopes held at or above 0.
+
+        `is_out_of_scope` rows (see `intent_model.pseudo_out_of_scope`) count as wrong and weigh as `out_of_scope_share`
+        of all turns. A weak prior (a penalty of 1/2 on slopes and offset of the centred readings) decides where there
+        are few rows.
+        """
+        readings = np.stack([top_margins, similarities], 1).astype(np.float64)
+        right = np.asarray(correct, np.bool_) & ~is_out_of_scope
+        weights = row_weights(is_out_of_scope, out_of_scope_share)
+        center = readings.mean(0) if len(readings) else np.zeros(2)
+        slopes, bias = _logistic(readings - center, right, weights)
+        if (slopes < 0).any() and len(readings):  # a reading that points the wrong way by chance is left out
+            used = [bool(slope > 0) for slope in slopes]
+            slopes, bias = _logistic((readings - center) * used, right, weights)
+            slopes = np.maximum(slopes, 0) * used
+        return cls(float(slopes[0]), float(slopes[1]), float(bias - center @ slopes), len(readings))
+
+
+def nearest_similarity(vectors: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Returns the cosine similarity (n,) of each unit vector (n, d) to its nearest in `known` (m, d); 0 when m is 0."""
+    if not len(known):
+        return np.zeros(len(vectors), np.float32)
+    blocks = [(vectors[i : i + 256] @ known.T).max(1) for i in range(0, len(vectors), 256)]
+    return np.concatenate([np.zeros(0, np.float32), *blocks])
+
+
+def _logistic(readings: Array, right: npt.NDArray[np.bool_], weights: Array) -> tuple[Array, float]:
+    design = np.hstack([readings, np.ones((len(readings), 1))])
+    solution = np.zeros(3)
+    for _ in range(25):
+        chance = 1 / (1 + np.exp(-np.clip(design @ solution, -50, 50)))
+        gradient = design.T @ (weights * (chance - right)) + solution / 2
+        curvature = (design * (weights * chance * (1 - chance))[:, None]).T @ design + np.eye(3) / 2
+        step = np.linalg.solve(curvature, gradient)
+        solution = solution - step * min(1.0, 5 / max(float(np.abs(step).max()), 1e-12))
+    return solution[:2], float(solution[2])
 
 
 def fit_temperature(probabilities: Array, intents: Sequence[str], expected: Sequence[str]) -> float:

@@ -108,7 +108,11 @@ class NgramVectorizer:
         for grams, known in zip((_words(tokens, self.config), _chars(text, self.config)), self.hashes, strict=True):
             distinct = list(dict.fromkeys(grams))
             column, is_known = _find(known, _hash(distinct))
-            named += [(gram, int(c) + offset) for gram, c, yes in zip(distinct, column, is_known, strict=True) if yes]
+            named += [
+                (gram.replace("\t", " "), int(c) + offset)
+                for gram, c, yes in zip(distinct, column, is_known, strict=True)
+                if yes
+            ]
             offset += len(known)
         return named
 

@@ -1,0 +1,60 @@
+"""``status``: how every bot stands, from the lake, the landing folders and the bot files alone."""
+
+from typing import Any
+
+from chatbot_assets.automation import bot_state
+from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.deploy.record import live_deployment
+from resources.environment import Home
+from resources.lakehouse import Lake
+
+
+def run(key: str | None = None) -> dict[str, Any]:
+    """The contract's report for one bot or for all; a bot file with a mistake is reported as blocked by it."""
+    home = Home.from_environment()
+    lake = Lake(home.lake)
+    if key is not None:
+        load_bot(home.bots, key)
+    return {"bots": [_bot(home, lake, name) for name in ([key] if key else bot_keys(home.bots))]}
+
+
+def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
+    live = live_deployment(lake.table(key, "deployments"))
+    report: dict[str, Any] = {
+        "bot": key,
+        "language": live.config["language"] if live else None,
+        "deployment_id": live.deployment_id if live else None,
+        "model_id": live.model_id if live else None,
+        "deployed_at": live.at.isoformat() if live else None,
+        "metrics": live.metrics if live else None,
+    }
+    try:
+        bot = load_bot(home.bots, key)
+        state = bot_state(home, lake, bot)
+    except BotError as error:
+        return {**report, "data_version": None, "stale": [], "reasons": {}, "blocked": str(error)}
+    utterances = state.commits["utterances"]
+    return {
+        **report,
+        "language": bot.language,
+        "data_version": utterances.record.data_version if utterances and utterances.record else None,
+        "stale": [item.table for item in state.stale],
+        "reasons": {item.table: list(item.reasons) for item in state.stale},
+        "blocked": state.blocked,
+    }
+
+
+def describe(report: dict[str, Any]) -> str:
+    lines = []
+    for bot in report["bots"]:
+        accuracy = (bot["metrics"] or {}).get("accuracy")
+        quality = f"accuracy {accuracy:.3f}" if accuracy is not None else "accuracy unknown"
+        live = f"live since {bot['deployed_at'][:16]}Z, {quality}" if bot["deployment_id"] else "not deployed"
+        if bot["blocked"]:
+            state = f"blocked: {bot['blocked']}"
+        elif bot["stale"]:
+            state = "behind: " + "; ".join(f"{name}: {', '.join(why)}" for name, why in bot["reasons"].items())
+        else:
+            state = "up to date"
+        lines.append(f"{bot['bot']:<16} {bot['language'] or '-':<8} {live}; {state}")
+    return "\n".join(lines) or "no bots; write bots/<tenant>/<name>.yaml with 'language: en'"

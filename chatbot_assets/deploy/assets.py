@@ -1,0 +1,72 @@
+"""Declares ``deployments``."""
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+
+from chatbot_assets.delta_asset import Stage, StageError, delta_asset
+from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.deploy.verification import deployment_id, events, verify
+from chatbot_assets.tables import DEPLOYMENTS, MATERIALISED
+from resources.environment import code_revision
+from resources.lakehouse import Change
+from resources.model_store import unpack
+
+
+def _compute(stage: Stage) -> Change:
+    evaluation = stage.inputs["evaluations"].commit.record
+    models = stage.inputs["models"]
+    assert evaluation is not None and models.commit.record is not None
+    gate = evaluation.notes["gate"]
+    if not gate["passed"]:
+        raise StageError(f"{stage.bot.key}: the new model was refused: {gate['reason']}")
+    model_id = models.commit.record.data_version
+    config_hash = stage.bot.config_hash()
+    identity = deployment_id(model_id, config_hash)
+    live = live_deployment(stage.table)
+    if live and live.deployment_id == identity:
+        return stage.table.unchanged(data_version=identity, rows_in=1)
+    folder = unpack(models.table, model_id, stage.home.cache)
+    config = stage.bot.effective()
+    verification = verify(folder, config, evaluation.notes["sample"])
+    stage.log(verification.reason)
+    names, reasons = ["candidate"], [stage.reason]
+    if not verification.passed:
+        names, reasons = [*names, "rejected"], [*reasons, verification.reason]
+    else:
+        names, reasons = [*names, "verified"], [*reasons, verification.reason]
+        if stage.bot.deploy.policy == "automatic":
+            names, reasons = [*names, "live"], [*reasons, f"deploy.policy is automatic; {gate['reason']}"]
+    rows = events(
+        names,
+        identity=identity,
+        model_id=model_id,
+        at=datetime.now(UTC),
+        position=stage.last.version if stage.last else -1,
+        actor=f"run {stage.run_id}",
+        reasons=reasons,
+        config_hash=config_hash,
+        config=config,
+        code_revision=code_revision(),
+        data_versions=_data_versions(stage),
+        metrics=evaluation.notes["overall"],
+    )
+    staged = stage.table.stage_arrow(pa.Table.from_pylist(rows, stage.table.table.schema))
+    return stage.table.append(
+        staged, data_version=identity, rows_in=1, rows_computed=len(rows), notes={"verification": asdict(verification)}
+    )
+
+
+def _data_versions(stage: Stage) -> dict[str, Any]:
+    """The state of every table that the deployment was made from."""
+    found = {}
+    for table in MATERIALISED:
+        commit = stage.lake.table(stage.bot.key, table.name).last()
+        if table is not DEPLOYMENTS and commit and commit.record:
+            found[table.name] = {"version": commit.version, "data_version": commit.record.data_version}
+    return found
+
+
+deployments = delta_asset(DEPLOYMENTS, _compute, kinds={"python"})

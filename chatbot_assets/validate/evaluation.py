@@ -1,0 +1,155 @@
+"""Measures a model on the held-out utterances, with the code that serves it, and compares it with the champion."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chatbot_assets.train.training import TrainingRows
+from chatbot_assets.validate.metrics import EvaluatedRow, evaluate
+from serving.responder import ANSWERED, Reply, Responder
+
+LATENCY_ROWS = 50
+"""Held-out turns that are asked one by one to time them."""
+SAMPLE_ROWS = 20
+"""Held-out turns whose replies are kept for the verification of the deployment."""
+SIGNIFICANCE = 0.05
+"""A drop counts as one when chance would explain it less often than this (one-sided exact sign test)."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Whether a model may be deployed, and why in words."""
+
+    passed: bool
+    reason: str
+
+
+def evaluated_row(
+    reply: Reply, *, intent: str | None, has_intent: bool, answer: str | None, latency_ms: float | None = None
+) -> EvaluatedRow:
+    """A reply beside what was expected. A turn that was not ``answered`` was rejected."""
+    top = reply.candidates[0].intent if reply.candidates else None
+    return EvaluatedRow(
+        expected_intent=intent,
+        top_intent=top,
+        served_intent=top if reply.category == ANSWERED else None,
+        expected_answer=answer,
+        ranked_answers=[candidate.answer for candidate in reply.candidates if candidate.answer is not None],
+        latency_ms=latency_ms,
+        has_intent=has_intent,
+    )
+
+
+def evaluate_rows(rows: TrainingRows, replies: Sequence[Reply]) -> dict[str, Any]:
+    """The metrics of replies to held-out rows."""
+    return evaluate(
+        [
+            evaluated_row(reply, intent=intent, has_intent=intent is not None, answer=answer)
+            for reply, intent, answer in zip(replies, rows.intents, rows.answers, strict=True)
+        ]
+    )
+
+
+def reply_to(responder: Responder, rows: TrainingRows) -> list[Reply]:
+    """Replies to rows that are prepared already."""
+    return responder.respond_prepared(rows.texts, rows.tokens, rows.vectors) if rows.ids else []
+
+
+def measure_latency(responder: Responder, rows: TrainingRows) -> dict[str, float | None]:
+    """Milliseconds of single turns, from raw text to reply: p50 and p99 over a fixed sample of the rows."""
+    places = np.unique(np.linspace(0, max(len(rows.ids) - 1, 0), LATENCY_ROWS).astype(int)) if rows.ids else []
+    milliseconds = []
+    for place in places:
+        started = time.perf_counter()
+        responder.respond([rows.texts[place]])
+        milliseconds.append((time.perf_counter() - started) * 1000)
+    if not milliseconds:
+        return {"p50_ms": None, "p99_ms": None}
+    return {"p50_ms": float(np.percentile(milliseconds, 50)), "p99_ms": float(np.percentile(milliseconds, 99))}
+
+
+def sample_replies(rows: TrainingRows, replies: Sequence[Reply]) -> list[dict[str, Any]]:
+    """What verification asks again: some held-out texts with the first candidate and the score."""
+    places = np.unique(np.linspace(0, max(len(rows.ids) - 1, 0), SAMPLE_ROWS).astype(int)) if rows.ids else []
+    return [
+        {
+            "text": rows.texts[place],
+            "top": replies[place].candidates[0].id if replies[place].candidates else None,
+            "score": replies[place].score,
+        }
+        for place in places
+    ]
+
+
+def judge(
+    rows: TrainingRows,
+    replies: Sequence[Reply],
+    champion: Sequence[Reply] | None,
+    *,
+    minimum_accuracy: float,
+    maximum_drop: float,
+) -> Gate:
+    """Whether the challenger is good enough by itself and, beyond chance, no worse than the champion."""
+    from scipy.stats import binomtest
+
+    places = [place for place, intent in enumerate(rows.intents) if intent is not None]
+    if not places:
+        return Gate(True, "no held-out row has an intent, so accuracy is unknown")
+    right = np.array([_is_right(replies[place], rows.intents[place]) for place in places])
+    accuracy = float(right.mean())
+    if accuracy < minimum_accuracy:
+        wrong = _examples(rows, replies, [place for place, good in zip(places, right, strict=True) if not good])
+        return Gate(False, f"accuracy {accuracy:.3f} is below validate.minimum_accuracy {minimum_accuracy}; {wrong}")
+    if champion is None:
+        return Gate(True, f"accuracy {accuracy:.3f} on {len(places)} held-out rows; there is no champion yet")
+    before = np.array([_is_right(champion[place], rows.intents[place]) for place in places])
+    drop = float(before.mean()) - accuracy
+    lost, won = int((before & ~right).sum()), int((right & ~before).sum())
+    by_chance = binomtest(lost, lost + won, 0.5, alternative="greater").pvalue if lost + won else 1.0
+    compared = f"accuracy {accuracy:.3f} against the champion's {accuracy + drop:.3f} on {len(places)} held-out rows"
+    if drop > maximum_drop and by_chance < SIGNIFICANCE:
+        worse = [place for place, was, now in zip(places, before, right, strict=True) if was and not now]
+        return Gate(False, f"{compared} (p = {by_chance:.3f}); {_examples(rows, replies, worse)}")
+    return Gate(True, compared)
+
+
+def metric_rows(
+    metrics: Mapping[str, Any], champion: Mapping[str, Any] | None, champion_id: str | None
+) -> list[dict[str, Any]]:
+    """Rows (slice_kind, slice, metric, value, rows): overall, per intent, and the champion on the same rows."""
+    found = [
+        {"slice_kind": "overall", "slice": "", "metric": name, "value": value, "rows": metrics["rows"]}
+        for name, value in _overall(metrics).items()
+    ]
+    for intent, scores in metrics["per_intent"].items():
+        found += [
+            {"slice_kind": "intent", "slice": intent, "metric": name, "value": value, "rows": scores["support"]}
+            for name, value in scores.items()
+            if name != "support"
+        ]
+    found += [
+        {"slice_kind": "champion", "slice": champion_id, "metric": name, "value": value, "rows": metrics["rows"]}
+        for name, value in _overall(champion or {}).items()
+    ]
+    return found
+
+
+def _overall(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in metrics.items() if name not in ("per_intent", "rows")}
+
+
+def _is_right(reply: Reply, intent: str | None) -> bool:
+    return bool(reply.candidates) and reply.candidates[0].intent == intent
+
+
+def _examples(rows: TrainingRows, replies: Sequence[Reply], places: Sequence[int]) -> str:
+    """The first few rows that decided a refusal."""
+    named = [
+        f"{rows.texts[place]!r} is {rows.intents[place]}, taken for "
+        f"{replies[place].candidates[0].intent if replies[place].candidates else 'nothing'}"
+        for place in places[:3]
+    ]
+    return f"{len(places)} rows decided it, among them " + ", ".join(named)

@@ -1,0 +1,105 @@
+"""What all tests share: a temporary home and lake, the Sail engine, and modules of a user's own package."""
+
+import dataclasses
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from chatbot_assets.bot import Bot, bot_file, load_bot
+from resources.environment import Home
+from resources.lakehouse import Change, Commit, Lake, LakeTable, Record, Signature
+from resources.reuse import Scratch, scratch
+from resources.spark import SparkEngine
+
+
+@pytest.fixture(scope="session")
+def engine() -> SparkEngine:
+    """The Sail engine, started once."""
+    return SparkEngine()
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    """An empty home with its own folder of bot files."""
+    return Home(tmp_path / "home", tmp_path / "bots")
+
+
+@pytest.fixture
+def lake(home: Home) -> Lake:
+    return Lake(home.lake)
+
+
+@pytest.fixture
+def temporary(engine: SparkEngine, tmp_path: Path) -> Iterator[Scratch]:
+    """Where intermediate results are kept during a test."""
+    with scratch(engine.session, tmp_path / "scratch") as folder:
+        yield folder
+
+
+@pytest.fixture
+def write_bot(home: Home) -> Callable[..., Bot]:
+    """Writes a bot's file and reads it."""
+
+    def write(key: str = "acme.faq", **own: Any) -> Bot:
+        path = bot_file(home.bots, key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(yaml.safe_dump({"language": "en"} | own, allow_unicode=True, sort_keys=False), encoding="utf-8")
+        return load_bot(home.bots, key)
+
+    return write
+
+
+@pytest.fixture
+def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], str]]:
+    """Writes a module (of a user's own package) that can be imported during the test; gives its name."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(str(folder))
+    before = set(sys.modules)
+
+    def write(name: str, source: str) -> str:
+        path = folder / (name.replace(".", "/") + ".py")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(source, encoding="utf-8")
+        os.utime(path, ns=(time.time_ns(), time.time_ns()))
+        importlib.invalidate_caches()
+        return name
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "") or "").startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def save() -> Callable[..., Commit | None]:
+    """Commits a change on top of the table's newest version, as a run does."""
+
+    def commit(table: LakeTable, change: Change, made_from: Signature | None = None, **more: Any) -> Commit | None:
+        last = table.last()
+        record = record_of(change, made_from or Signature(), last)
+        return table.commit(change, dataclasses.replace(record, **more), last.version if last else None)
+
+    return commit
+
+
+def record_of(change: Change, made_from: Signature, last: Commit | None = None) -> Record:
+    return Record(
+        signature=made_from,
+        data_version=change.data_version,
+        content_hash=change.content_hash,
+        row_hash=change.row_hash,
+        rows=change.rows,
+        rows_in=change.rows_in,
+        rows_computed=change.rows_computed,
+        rows_reused=change.rows_reused,
+        accepted=last.record.accepted if last and last.record else {},
+        notes=change.notes,
+    )
