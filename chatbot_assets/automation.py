@@ -51,9 +51,7 @@ def code_versions(table: Table, bot: Bot) -> dict[str, str]:
     return {table.stage: code_version(table.code), **bot.module_versions(*table.config)}
 
 
-def current_signature(
-    table: Table, bot: Bot, inputs: Mapping[str, InputVersion], last: Commit | None
-) -> Signature:
+def current_signature(table: Table, bot: Bot, inputs: Mapping[str, InputVersion], last: Commit | None) -> Signature:
     """What the table would be made from now; code versions declared equal to an earlier one appear as that one."""
     accepted = last.record.accepted if last and last.record else {}
     code = {name: accepted.get(version, version) for name, version in code_versions(table, bot).items()}

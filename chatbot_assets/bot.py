@@ -4,6 +4,7 @@
 in each commit and deployment, so that two bots (or two days) with equal hashes were configured alike.
 """
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from chatbot_assets.collect.sources import Sources
 from chatbot_assets.languages import LANGUAGES, language_defaults
@@ -45,9 +46,21 @@ class Train(Section):
     """The intent model and the thresholds between answered, similar and failed."""
 
     model: dict[str, Any] = Field(default_factory=dict)
-    seed: int = Field(0, ge=0)
     answer_precision: float = Field(0.9, gt=0.0, lt=1.0)
     suggest_precision: float = Field(0.5, gt=0.0, lt=1.0)
+
+    @field_validator("model")
+    @classmethod
+    def _has_known_parameters(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if value:
+            from chatbot_assets.train.intent_model import IntentModelConfig
+
+            try:
+                IntentModelConfig.from_json(value)
+            except TypeError as error:
+                allowed = ", ".join(field.name for field in dataclasses.fields(IntentModelConfig))
+                raise ValueError(f"{error}; allowed: {allowed}") from None
+        return value
 
 
 class Validate(Section):

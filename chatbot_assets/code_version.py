@@ -10,7 +10,7 @@ import functools
 import hashlib
 import importlib.machinery
 import importlib.metadata
-import sys
+import importlib.util
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -51,22 +51,14 @@ def _closure(roots: tuple[str, ...]) -> dict[str, str]:
 
 def _source_path(name: str) -> Path | None:
     """Finds a module's file from its name without importing it or its parents."""
-    search: list[str] | None = None
     parts = name.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), search)
-        if spec is None:
-            return _path_of_loaded(name)
-        search = list(spec.submodule_search_locations or [])
-    if spec.origin is None or not spec.origin.endswith(".py"):
-        return None
-    return Path(spec.origin)
-
-
-def _path_of_loaded(name: str) -> Path | None:
-    """For modules that only an import hook finds (some editable installs)."""
-    file = getattr(sys.modules.get(name), "__file__", None)
-    return Path(file) if file and file.endswith(".py") else None
+    spec = importlib.util.find_spec(parts[0])
+    for depth in range(2, len(parts) + 1):
+        search = spec and spec.submodule_search_locations
+        if not search:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), list(search))
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
 
 
 @functools.lru_cache(maxsize=4096)

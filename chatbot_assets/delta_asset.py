@@ -5,7 +5,7 @@ it reports the table as it is and commits nothing.
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -60,7 +60,7 @@ class Stage:
         return self.signature.code[place]
 
     @contextmanager
-    def temporary(self) -> Any:
+    def temporary(self) -> Iterator[Scratch]:
         """A :class:`Scratch` for intermediate results, on this stage's engine."""
         with scratch(self.engine.session, self.home.cache / "scratch") as folder:
             yield folder
@@ -102,14 +102,9 @@ def delta_asset(
     ``checks`` turns the notes that the stage left in its commit into the results of ``check_specs``.
     """
 
-    @dg.asset(
-        name=table.name,
-        ins={name: dg.AssetIn(key=name, input_manager_key=IO_MANAGER) for name in table.inputs},
-        io_manager_key=IO_MANAGER,
-        check_specs=list(check_specs),
-        **asset_properties(table, kinds),
-    )
-    def materialise(context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine, **inputs: Any) -> Any:
+    def materialise(
+        context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine, **inputs: Any
+    ) -> Iterator[dg.MaterializeResult[Materialisation]]:
         with running(context, table, home, engine, inputs) as (stage, started):
             last = stage.last
             behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
@@ -123,7 +118,14 @@ def delta_asset(
                 check_results=list(checks(current.notes)) if checks else [],
             )
 
-    return materialise
+    asset: dg.AssetsDefinition = dg.asset(
+        name=table.name,
+        ins={name: dg.AssetIn(key=name, input_manager_key=IO_MANAGER) for name in table.inputs},
+        io_manager_key=IO_MANAGER,
+        check_specs=list(check_specs),
+        **asset_properties(table, kinds),
+    )(materialise)
+    return asset
 
 
 def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
@@ -148,7 +150,7 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
 @contextmanager
 def running(
     context: dg.AssetExecutionContext, table: Table, home: Home, engine: SparkEngine, inputs: Mapping[str, PinnedTable]
-) -> Any:
+) -> Iterator[tuple[Stage, float]]:
     """Gives a table's :class:`Stage` and the time it started, holding the bot's tables against other refreshes.
 
     A user's mistake ends the run with its one line, and without a retry.
@@ -180,6 +182,3 @@ def running(
             )
     except (BotError, StageError, LakeError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
-
-
-__all__ = ["Scratch", "Stage", "StageError", "asset_properties", "delta_asset", "running"]

@@ -82,4 +82,3 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             "notes": dg.MetadataValue.json(dict(record.notes)),
         }
         context.add_output_metadata(metadata)
-

@@ -21,7 +21,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -469,11 +469,20 @@ class LakeTable:
 
         For tables that are written outside of Dagster; their commits carry no record.
         """
-        from deltalake import write_deltalake
+        from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
+        from deltalake.exceptions import CommitFailedError, DeltaError
 
-        table = pa.Table.from_pylist(list(rows), self.table.schema)
-        created = {"name": self.table.name, "description": self.table.description, "configuration": TABLE_PROPERTIES}
-        write_deltalake(str(self.path), table, mode="append", **created)  # type: ignore[call-overload]
+        if self.last() is None:
+            with suppress(CommitFailedError, DeltaError):  # of several first writers one creates the table
+                DeltaTable.create(
+                    str(self.path),
+                    Schema.from_arrow(self.table.schema),
+                    name=self.table.name,
+                    description=self.table.description,
+                    configuration=TABLE_PROPERTIES,
+                    commit_properties=CommitProperties(max_commit_retries=0),
+                )
+        write_deltalake(str(self.path), pa.Table.from_pylist(list(rows), self.table.schema), mode="append")
 
     def _discard(self, files: Iterable[StagedFile]) -> None:
         for folder in {(self.path / file.path).parent for file in files}:

@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from resources.environment import PROJECT
 

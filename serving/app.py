@@ -95,9 +95,7 @@ def create_app(home: Home) -> FastAPI:
             "latency_ms": milliseconds,
             "satisfied": None,
         }
-        request.app.state.log.add(
-            key, {**answer, **served, "candidates": json.dumps(candidates, ensure_ascii=False)}
-        )
+        request.app.state.log.add(key, {**answer, **served, "candidates": json.dumps(candidates, ensure_ascii=False)})
         return answer
 
     @app.get("/v1/bots")
@@ -147,5 +145,3 @@ def _problem(request: Request, error: Exception) -> JSONResponse:
 
 def _as_dict(headers: Mapping[str, str] | None) -> dict[str, str] | None:
     return dict(headers) if headers else None
-
-

@@ -1,5 +1,6 @@
 """Answers texts with one deployed model: the very code that validation measures and that the service runs."""
 
+import functools
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,12 +13,15 @@ from numpy.typing import NDArray
 from chatbot_assets.embed.encoders import Encoder
 from chatbot_assets.languages.contracts import Normaliser, Segmenter
 from chatbot_assets.modules import ModuleRef
+from chatbot_assets.train.calibration import Confidence
 from chatbot_assets.train.intent_model import IntentModel
-from chatbot_assets.train.questions import KnownQuestions
+from chatbot_assets.train.known_texts import KnownTexts
 
 ANSWERED, SIMILAR, FAILED = "answered", "similar", "failed"
 CANDIDATES = 5
 """Alternatives that a reply names."""
+BLOCK = 256
+"""Texts whose likeness to all known texts is held in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +49,6 @@ class Reply:
         return asdict(self)
 
 
-@dataclass(frozen=True)
-class Thresholds:
-    """Scores from which a reply is ``answered`` and, below that, ``similar``."""
-
-    answer: float
-    suggest: float
-
-    def category(self, score: float) -> str:
-        return ANSWERED if score >= self.answer else SIMILAR if score >= self.suggest else FAILED
-
-
 class Responder:
     """A loaded model with the modules that prepare texts for it."""
 
@@ -66,13 +59,12 @@ class Responder:
         self._segment: Segmenter = ModuleRef.model_validate(config["process"]["segmenter"]).load()
         self._encoder: Encoder = ModuleRef.model_validate(config["embed"]["encoder"]).load()
         self._messages: dict[str, str] = config["messages"]
-        self._intents = IntentModel.load(folder / "intent") if self.manifest["thresholds"]["intent"] else None
-        self._questions = KnownQuestions.load(folder / "questions") if self.manifest["questions"] else None
-        self._thresholds = {
-            kind: Thresholds(values["answer"], values["suggest"])
-            for kind, values in self.manifest["thresholds"].items()
-            if values
-        }
+        self._known = KnownTexts.load(folder / "known")
+        confidence = self.manifest["confidence"]
+        self._intents = IntentModel.load(folder / "intent") if confidence else None
+        self._confidence = Confidence(**confidence) if confidence else None
+        self._answer_from: float = self.manifest["thresholds"]["answer"]
+        self._suggest_from: float = self.manifest["thresholds"]["suggest"]
 
     def respond(self, texts: Sequence[str]) -> list[Reply]:
         """Replies to raw texts."""
@@ -83,57 +75,67 @@ class Responder:
         self, texts: Sequence[str], tokens: Sequence[Sequence[str]], vectors: NDArray[np.float32]
     ) -> list[Reply]:
         """Replies to texts that are normalised, segmented and encoded already."""
-        likeness = self._questions.likeness(vectors) if self._questions else None
-        if self._intents is None:
-            assert likeness is not None
-            return [
-                self._by_question(row) if text else self._not_understood() for text, row in zip(texts, likeness, strict=True)
-            ]
-        probabilities = self._intents.predict_proba(texts, tokens, vectors)
-        scores = probabilities.max(axis=1)
+        replies: list[Reply] = []
+        for start in range(0, len(texts), BLOCK):
+            part = slice(start, start + BLOCK)
+            replies += self._respond_block(texts[part], tokens[part], vectors[part])
+        return replies
+
+    def _respond_block(
+        self, texts: Sequence[str], tokens: Sequence[Sequence[str]], vectors: NDArray[np.float32]
+    ) -> list[Reply]:
+        likeness = self._known.likeness(vectors)
+        if self._intents is None or self._confidence is None:
+            candidates = [self._by_question(row) for row in likeness]
+            scores = np.array([found[0].score for found in candidates])
+        else:
+            margins = self._intents.margins(texts, tokens, vectors)
+            probabilities = self._intents.probabilities(margins)
+            candidates = [self._by_intent(row, near) for row, near in zip(probabilities, likeness, strict=True)]
+            scores = self._confidence(margins.max(axis=1), likeness.max(axis=1))
         return [
-            self._by_intent(probabilities[i], float(scores[i]), None if likeness is None else likeness[i])
-            if texts[i]
-            else self._not_understood()
-            for i in range(len(texts))
+            self._reply(found, float(score)) if text else Reply(self._messages["failed"], None, 0.0, FAILED, ())
+            for text, found, score in zip(texts, candidates, scores, strict=True)
         ]
 
-    def _by_intent(self, probabilities: NDArray[Any], score: float, likeness: NDArray[Any] | None) -> Reply:
+    def _by_intent(self, probabilities: NDArray[np.float32], likeness: NDArray[np.float32]) -> list[Candidate]:
+        """The likeliest intents, each with the answer of its known text that is closest in meaning."""
         assert self._intents is not None
-        top = np.argsort(-probabilities, kind="stable")[:CANDIDATES]
-        candidates = [self._of_intent(self._intents.intents[i], float(probabilities[i]), likeness) for i in top]
-        return self._reply(candidates, score, self._thresholds["intent"].category(score))
+        found = []
+        for place in np.argsort(-probabilities, kind="stable")[:CANDIDATES]:
+            intent = self._intents.intents[place]
+            # The known texts' intents are those of the model: both were made from the same rows.
+            own = self._texts_of_intent[place]
+            best = int(own[np.argmax(likeness[own])])
+            answer = self._known.answer(best)
+            found.append(Candidate(intent, intent, self._known.texts[best], answer, float(probabilities[place])))
+        return found
 
-    def _of_intent(self, intent: str, probability: float, likeness: NDArray[Any] | None) -> Candidate:
-        """The intent with the answer of its known question that is closest to the text."""
-        if self._questions is None or likeness is None or intent not in self._questions.intents:
-            return Candidate(intent, intent, None, None, probability)
-        own = np.flatnonzero(self._questions.intent_of == self._questions.intents.index(intent))
-        best = int(own[np.argmax(likeness[own])])
-        return Candidate(intent, intent, self._questions.texts[best], self._answer_of(best), probability)
+    @functools.cached_property
+    def _texts_of_intent(self) -> list[NDArray[np.intp]]:
+        """For each intent the places of its known texts: of those with an answer when there are such."""
+        has_answer = self._known.answer_of >= 0
+        found = []
+        for place in range(len(self._known.intents)):
+            own = self._known.intent_of == place
+            found.append(np.flatnonzero(own & has_answer if (own & has_answer).any() else own))
+        return found
 
-    def _by_question(self, likeness: NDArray[Any]) -> Reply:
-        assert self._questions is not None
-        candidates: list[Candidate] = []
+    def _by_question(self, likeness: NDArray[np.float32]) -> list[Candidate]:
+        """The known questions closest in meaning, one for each answer."""
+        found: list[Candidate] = []
         for place in np.argsort(-likeness, kind="stable"):
-            answer = self._answer_of(int(place))
-            if all(candidate.answer != answer for candidate in candidates):
-                text, score = self._questions.texts[place], float(np.clip(likeness[place], 0.0, 1.0))
-                candidates.append(Candidate(self._questions.ids[place], None, text, answer, score))
-            if len(candidates) == CANDIDATES:
+            answer = self._known.answer(int(place))
+            if all(candidate.answer != answer for candidate in found):
+                score = float(np.clip(likeness[place], 0.0, 1.0))
+                found.append(Candidate(self._known.ids[place], None, self._known.texts[place], answer, score))
+            if len(found) == CANDIDATES:
                 break
-        score = candidates[0].score
-        return self._reply(candidates, score, self._thresholds["question"].category(score))
+        return found
 
-    def _reply(self, candidates: list[Candidate], score: float, category: str) -> Reply:
+    def _reply(self, candidates: list[Candidate], score: float) -> Reply:
+        category = ANSWERED if score >= self._answer_from else SIMILAR if score >= self._suggest_from else FAILED
         if category == FAILED:
             return Reply(self._messages["failed"], None, score, FAILED, tuple(candidates))
         answer = candidates[0].answer if category == ANSWERED else self._messages["similar"]
         return Reply(answer, candidates[0].intent, score, category, tuple(candidates))
-
-    def _not_understood(self) -> Reply:
-        return Reply(self._messages["failed"], None, 0.0, FAILED, ())
-
-    def _answer_of(self, place: int) -> str:
-        assert self._questions is not None
-        return self._questions.answers[int(self._questions.answer_of[place])]

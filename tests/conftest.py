@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, settings
 
 from chatbot_assets.bot import Bot, bot_file, load_bot
 from resources.environment import Home
 from resources.lakehouse import Change, Commit, Lake, LakeTable, Record, Signature
 from resources.reuse import Scratch, scratch
 from resources.spark import SparkEngine
+
+# Machines that run tests are shared; a slow example is no failure.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")

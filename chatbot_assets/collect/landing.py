@@ -112,7 +112,7 @@ class ParseFiles:
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         waiting: list[dict[str, Any]] = []
         for batch in batches:
             for file in batch.to_pylist():
@@ -319,7 +319,7 @@ def _integer(found: dict[str, Any], column: str) -> int | None:
         number = int(value)
     except (TypeError, ValueError, OverflowError):
         number = -1
-    if isinstance(value, bool) or number != value and not isinstance(value, str) or not 0 <= number < 2**63:
+    if isinstance(value, bool) or (number != value and not isinstance(value, str)) or not 0 <= number < 2**63:
         raise RowError(f"{column!r} is {str(value)[:40]!r}, not a whole number from 0")
     return number
 

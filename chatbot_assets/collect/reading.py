@@ -43,7 +43,8 @@ def mapping_hash(sources: Sources) -> str:
 def ledger_rows(landing_files: LakeTable) -> list[dict[str, Any]]:
     """What the ledger says of every file read so far."""
     columns = ["source_file", "file_sha256", "size", "modified_ns", "mapping", "status", "rejected"]
-    return landing_files.arrow(columns).to_pylist()
+    rows: list[dict[str, Any]] = landing_files.arrow(columns).to_pylist()
+    return rows
 
 
 def not_in_ledger(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[LandingFile]:
@@ -161,9 +162,7 @@ def _count_by_file(parsed: "DataFrame") -> dict[tuple[str, bool], int]:
     return {(row["file_sha256"], row["refused"]): row["rows"] for row in rows}
 
 
-def _ledger_row(
-    file: Unread, counts: dict[tuple[str, bool], int], mapping: str, read_at: datetime
-) -> dict[str, Any]:
+def _ledger_row(file: Unread, counts: dict[tuple[str, bool], int], mapping: str, read_at: datetime) -> dict[str, Any]:
     return {
         "source_file": file.file.name,
         "file_sha256": file.sha256,

@@ -39,7 +39,11 @@ def run(key: str, files: Sequence[Path]) -> dict[str, Any]:
 def describe(report: dict[str, Any]) -> str:
     lines = [
         f"{file['file']}: landed"
-        + (f" ({file['rejected_among_them']} of its first {file['rows_looked_at']} rows cannot be used)" if file["rejected_among_them"] else "")
+        + (
+            f" ({file['rejected_among_them']} of its first {file['rows_looked_at']} rows cannot be used)"
+            if file["rejected_among_them"]
+            else ""
+        )
         for file in report["files"]
     ]
     return "\n".join([*lines, f"next: ./chatbot refresh {report['bot']} (or let the running platform do it)"])

@@ -37,7 +37,9 @@ def verify(folder: Path, config: dict[str, Any], sample: Sequence[Mapping[str, A
         milliseconds.append((time.perf_counter() - started) * 1000)
         top = reply.candidates[0].id if reply.candidates else None
         if top != row["top"] or abs(reply.score - row["score"]) > SCORE_TOLERANCE:
-            reason = f"{row['text']!r} gives {top} ({reply.score:.3f}), but {row['top']} ({row['score']:.3f}) was evaluated"
+            reason = (
+                f"{row['text']!r} gives {top} ({reply.score:.3f}), but {row['top']} ({row['score']:.3f}) was evaluated"
+            )
             return Verification(False, reason, None)
     median = sorted(milliseconds)[len(milliseconds) // 2] if milliseconds else None
     return Verification(True, f"{len(sample)} held-out turns answered as evaluated", median)

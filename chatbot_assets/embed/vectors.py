@@ -1,7 +1,7 @@
 """Encodes the distinct texts in use, and only those that have no vector yet."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -53,7 +53,7 @@ class EncodeTexts:
         self.version = version
         self.processes = processes
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         encoder: Encoder = self.encoder.load()
         for batch in batches:
             texts = batch.column("text").to_pylist()

@@ -1,7 +1,7 @@
 """Turns dialogues into utterances, normalising only raw texts that were not normalised before."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -39,7 +39,7 @@ class NormaliseTexts:
         self.segmenter = segmenter
         self.language_check = language_check
 
-    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         normalise, segment, check = self.normaliser.load(), self.segmenter.load(), self.language_check.load()
         for batch in batches:
             texts = [normalise(raw) for raw in batch.column("raw").to_pylist()]

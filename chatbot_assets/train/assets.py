@@ -52,7 +52,6 @@ def _compute(stage: Stage) -> Change:
             bot=stage.bot.key,
             language=stage.bot.language,
             config=IntentModelConfig.from_json(train.model),
-            seed=train.seed,
             answer_precision=train.answer_precision,
             suggest_precision=train.suggest_precision,
             threads=stage.bot.resources.threads,

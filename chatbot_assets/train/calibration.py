@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,6 @@ Array = npt.NDArray[np.floating]
 
 # The posterior mean of a share under Jeffreys' prior, Beta(1/2, 1/2): few rows cannot prove a precision of 1.
 _PRIOR = 0.5
-_TEMPERATURES = np.geomspace(0.02, 5, 45)
 
 
 @dataclass(frozen=True)
@@ -166,30 +164,3 @@ def _logistic(readings: Array, right: npt.NDArray[np.bool_], weights: Array) -> 
         step = np.linalg.solve(curvature, gradient)
         solution = solution - step * min(1.0, 5 / max(float(np.abs(step).max()), 1e-12))
     return solution[:2], float(solution[2])
-
-
-def fit_temperature(probabilities: Array, intents: Sequence[str], expected: Sequence[str]) -> float:
-    """Finds the temperature T > 0 that makes softmax(ln p / T) honest, by the smallest log loss on held-out rows.
-
-    `probabilities` (n, k) are out-of-fold, in the order of `intents`; `expected` (n,) are the true intents, all of
-    them in `intents`. Without rows, or with a single intent, T is 1. Guo et al. 2017, "On Calibration of Modern
-    Neural Networks". Raises KeyError for an expected intent that is not in `intents`.
-    """
-    if not len(expected) or len(intents) < 2:
-        return 1.0
-    place = {intent: column for column, intent in enumerate(intents)}
-    columns = np.array([place[intent] for intent in expected])
-    rows = np.arange(len(columns))
-    losses = [-_log(with_temperature(probabilities, t))[rows, columns].mean() for t in _TEMPERATURES]
-    return float(_TEMPERATURES[int(np.argmin(losses))])
-
-
-def with_temperature(probabilities: Array, temperature: float) -> npt.NDArray[np.float32]:
-    """Returns softmax(ln p / temperature) of each row of `probabilities` (n, k): sharper below 1, flatter above."""
-    logits = _log(probabilities) / temperature
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True), np.float32)
-
-
-def _log(probabilities: Array) -> Array:
-    return np.log(np.maximum(probabilities, np.finfo(np.float32).tiny))

@@ -12,7 +12,7 @@ import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ class IntentModelConfig:
     iterations: int = 40
     """L-BFGS iterations; stopping before convergence costs nothing on held-out rows and regularises."""
     temperature: float = 0.2
-    """Probabilities are softmax(margins / temperature) until a calibrated temperature replaces this one."""
+    """Probabilities are softmax(margins / temperature)."""
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> IntentModelConfig:
@@ -79,7 +79,6 @@ class IntentModel:
     vectorizer: NgramVectorizer
     intents: list[str]
     weights: LinearWeights
-    temperature: float
 
     def predict_proba(self, texts: Sequence[str], tokens: Sequence[Sequence[str]], vectors: Floats) -> Floats:
         """Returns the probability of every intent, float32 (n, k), in the order of `intents`; rows sum to 1.
@@ -87,7 +86,11 @@ class IntentModel:
         `tokens` are the words of each text and `vectors` (n, d) its sentence vectors, made as for the training.
         Raises ValueError when their lengths or widths do not fit.
         """
-        return softmax(self.margins(texts, tokens, vectors) / self.temperature)
+        return self.probabilities(self.margins(texts, tokens, vectors))
+
+    def probabilities(self, margins: Floats) -> Floats:
+        """Turns margins (n, k) into probabilities (n, k)."""
+        return softmax(margins / np.float32(self.config.temperature))
 
     def margins(self, texts: Sequence[str], tokens: Sequence[Sequence[str]], vectors: Floats) -> Floats:
         """Returns how far each text lies on each intent's side, float32 (n, k); all negative far from everything known.
@@ -98,10 +101,6 @@ class IntentModel:
         if vectors.shape != (len(texts), width):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(texts)} texts and an encoder of width {width}")
         return self.weights.margins(self.vectorizer.transform(texts, tokens), vectors)
-
-    def with_temperature(self, factor: float) -> IntentModel:
-        """The same model with its probabilities sharpened (`factor` below 1) or flattened (above 1)."""
-        return replace(self, temperature=self.temperature * factor)
 
     def save(self, folder: Path) -> None:
         """Writes the model as safetensors and JSON; equal models make equal bytes. Makes the folder if need be."""
@@ -114,7 +113,7 @@ class IntentModel:
             "bias": self.weights.bias,
         }
         save_file(arrays, folder / _WEIGHTS)
-        about = {"config": asdict(self.config), "intents": self.intents, "temperature": self.temperature}
+        about = {"config": asdict(self.config), "intents": self.intents}
         (folder / _CONFIG).write_text(json.dumps(about, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
 
     @classmethod
@@ -127,7 +126,7 @@ class IntentModel:
         arrays = load_file(folder / _WEIGHTS)
         vectorizer = NgramVectorizer.from_arrays(arrays, config.ngrams)
         weights = LinearWeights(arrays["ngram_weights"], arrays["vector_weights"], arrays["bias"])
-        return cls(config, vectorizer, about["intents"], weights, about["temperature"])
+        return cls(config, vectorizer, about["intents"], weights)
 
 
 def train_intent_model(
@@ -137,78 +136,19 @@ def train_intent_model(
     intents: Sequence[str],
     config: IntentModelConfig,
     *,
-    seed: int = 0,
     threads: int = 2,
     progress: Progress | None = None,
 ) -> IntentModel:
     """Trains a classifier on n labelled texts, their words and their sentence vectors (n, d).
 
-    The same rows (in any order), configuration and number of threads give bit-equal weights on one machine. Nothing is
-    drawn at random today; `seed` is part of the contract for trainers that do. `progress` is told about each step in a
-    line of English. Raises ValueError without rows or when lengths differ.
+    The same rows (in any order), configuration and number of threads give bit-equal weights on one machine: nothing is
+    drawn at random. `progress` is told about each step in a line of English. Raises ValueError without rows or when lengths differ.
     """
     rows = _Rows.of(texts, tokens, vectors, intents, config)
     tell = progress or (lambda _: None)
     tell(f"{len(rows.texts)} rows, {len(rows.names)} intents, {rows.vectorizer.n_features} n-grams")
     weights = _solve(rows.ngrams, rows.vectors, rows.targets, len(rows.names), config, threads, tell)
-    return IntentModel(config, rows.vectorizer, rows.names, weights, config.temperature)
-
-
-def out_of_fold_probabilities(
-    texts: Sequence[str],
-    tokens: Sequence[Sequence[str]],
-    vectors: Floats,
-    intents: Sequence[str],
-    config: IntentModelConfig,
-    *,
-    folds: int = 3,
-    seed: int = 0,
-    threads: int = 2,
-    progress: Progress | None = None,
-) -> tuple[Floats, list[str]]:
-    """Returns for each row the probabilities (n, k) by a model that has not seen its text, and the k sorted intents.
-
-    softmax(`out_of_fold_margins` / config.temperature); arguments and errors as there.
-    """
-    margins, names = out_of_fold_margins(
-        texts, tokens, vectors, intents, config, folds=folds, seed=seed, threads=threads, progress=progress
-    )
-    return softmax(margins / config.temperature), names
-
-
-def out_of_fold_margins(
-    texts: Sequence[str],
-    tokens: Sequence[Sequence[str]],
-    vectors: Floats,
-    intents: Sequence[str],
-    config: IntentModelConfig,
-    *,
-    folds: int = 3,
-    seed: int = 0,
-    threads: int = 2,
-    progress: Progress | None = None,
-) -> tuple[Floats, list[str]]:
-    """Returns for each row the margins (n, k) by a model that has not seen its text, and the k sorted intents.
-
-    A text's fold is a hash of the text, so equal texts stand together and new rows move no old one. The n-grams and
-    their rarity are learnt once from all rows, without labels. Raises ValueError as `train_intent_model` does, and
-    for fewer than two folds.
-    """
-    if folds < 2:
-        raise ValueError(f"out-of-fold scores need at least two folds, not {folds}")
-    rows = _Rows.of(texts, tokens, vectors, intents, config)
-    tell = progress or (lambda _: None)
-    fold = np.array([_part(text, folds) for text in rows.texts])
-    margins = np.zeros((len(fold), len(rows.names)), np.float32)
-    for number in range(folds):
-        held, rest = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
-        if len(held) and len(rest):
-            tell(f"fold {number + 1} of {folds}")
-            weights = _solve(
-                rows.ngrams[rest], rows.vectors[rest], rows.targets[rest], len(rows.names), config, threads, tell
-            )
-            margins[rows.order[held]] = weights.margins(rows.ngrams[held], rows.vectors[held])
-    return margins, rows.names
+    return IntentModel(config, rows.vectorizer, rows.names, weights)
 
 
 @dataclass(frozen=True)
@@ -235,7 +175,6 @@ def pseudo_out_of_scope(
     parts: int = 4,
     rounds: int | None = None,
     most: int = 4000,
-    seed: int = 0,
     threads: int = 2,
     progress: Progress | None = None,
 ) -> HeldOut:

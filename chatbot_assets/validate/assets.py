@@ -46,9 +46,7 @@ def _compute(stage: Stage) -> Change:
     data = stage.signature.inputs["utterances"].data_version
     measured = metric_rows(metrics, evaluate_rows(rows, champion) if champion else None, champion_id)
     common = {"model_id": model_id, "data": data, "evaluated_at": datetime.now(UTC)}
-    staged = stage.table.stage_arrow(
-        pa.Table.from_pylist([common | row for row in measured], stage.table.table.schema)
-    )
+    staged = stage.table.stage_arrow(pa.Table.from_pylist([common | row for row in measured], stage.table.table.schema))
     verdict = json.dumps([model_id, data, stage.signature.config, gate.passed])
     return stage.table.append(
         staged,
@@ -76,6 +74,4 @@ def _champion(stage: Stage, model_id: str, rows: TrainingRows) -> tuple[str | No
     return live.model_id, reply_to(champion, rows) if prepared_alike else champion.respond(list(rows.texts))
 
 
-evaluations = delta_asset(
-    EVALUATIONS, _compute, kinds={"numpy"}, check_specs=[MAY_BE_DEPLOYED], checks=may_be_deployed
-)
+evaluations = delta_asset(EVALUATIONS, _compute, kinds={"numpy"}, check_specs=[MAY_BE_DEPLOYED], checks=may_be_deployed)

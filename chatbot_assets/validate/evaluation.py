@@ -60,9 +60,8 @@ def reply_to(responder: Responder, rows: TrainingRows) -> list[Reply]:
 
 def measure_latency(responder: Responder, rows: TrainingRows) -> dict[str, float | None]:
     """Milliseconds of single turns, from raw text to reply: p50 and p99 over a fixed sample of the rows."""
-    places = np.unique(np.linspace(0, max(len(rows.ids) - 1, 0), LATENCY_ROWS).astype(int)) if rows.ids else []
     milliseconds = []
-    for place in places:
+    for place in _spread(len(rows.ids), LATENCY_ROWS):
         started = time.perf_counter()
         responder.respond([rows.texts[place]])
         milliseconds.append((time.perf_counter() - started) * 1000)
@@ -73,14 +72,13 @@ def measure_latency(responder: Responder, rows: TrainingRows) -> dict[str, float
 
 def sample_replies(rows: TrainingRows, replies: Sequence[Reply]) -> list[dict[str, Any]]:
     """What verification asks again: some held-out texts with the first candidate and the score."""
-    places = np.unique(np.linspace(0, max(len(rows.ids) - 1, 0), SAMPLE_ROWS).astype(int)) if rows.ids else []
     return [
         {
             "text": rows.texts[place],
             "top": replies[place].candidates[0].id if replies[place].candidates else None,
             "score": replies[place].score,
         }
-        for place in places
+        for place in _spread(len(rows.ids), SAMPLE_ROWS)
     ]
 
 
@@ -135,6 +133,11 @@ def metric_rows(
         for name, value in _overall(champion or {}).items()
     ]
     return found
+
+
+def _spread(rows: int, wanted: int) -> list[int]:
+    """At most ``wanted`` places, evenly over so many rows."""
+    return sorted({int(place) for place in np.linspace(0, rows - 1, min(wanted, rows))})
 
 
 def _overall(metrics: Mapping[str, Any]) -> dict[str, Any]:

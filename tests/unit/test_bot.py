@@ -100,7 +100,7 @@ def test_a_bot_that_does_not_exist_is_told_with_those_that_do(home: Home, write_
     "key", ["acme", "Acme.faq", "acme.faq.x", "acme/faq.x", "../x.y", "acme.", ".faq", "-a.b", "a.b\n"]
 )
 def test_what_is_no_key_is_refused_before_a_file_is_touched(home: Home, key: str) -> None:
-    with pytest.raises(BotError, match="is no bot key; a key is <tenant>.<name>"):
+    with pytest.raises(BotError, match=r"is no bot key; a key is <tenant>\.<name>"):
         load_bot(home.bots, key)
 
 
@@ -121,7 +121,7 @@ def test_the_bots_are_the_files_whose_names_can_be_keys(home: Home, write_bot: W
     assert bot_keys(home.bots) == ["acme.faq", "globex.shop"]
 
 
-# -- the hash of what is in force ---------------------------------------------------------------------------------------
+# -- the hash of what is in force -------------------------------------------------------------------------------------
 
 overrides = st.fixed_dictionaries(
     {},

@@ -8,10 +8,8 @@ from hypothesis import strategies as st
 from chatbot_assets.train.calibration import (
     Confidence,
     calibrate_thresholds,
-    fit_temperature,
     nearest_similarity,
     row_weights,
-    with_temperature,
 )
 
 
@@ -67,22 +65,6 @@ def test_answer_is_never_below_suggest_and_the_precision_holds_where_it_was_reac
     if found.suggest_reached:
         above = scores >= found.suggest
         assert ((correct & ~outside)[above].sum() + 0.5) / (above.sum() + 1) >= suggest
-
-
-def test_the_temperature_makes_probabilities_honest() -> None:
-    rng = np.random.default_rng(1)
-    logits = rng.normal(size=(4000, 5))
-    honest = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    expected = ["abcde"[rng.choice(5, p=row / row.sum())] for row in honest]
-    boasting = with_temperature(honest, 0.5)
-    assert fit_temperature(boasting, list("abcde"), expected) == pytest.approx(2.0, rel=0.15)
-    assert np.allclose(with_temperature(boasting, 2.0), honest, atol=1e-5)
-    assert np.allclose(boasting.sum(1), 1, atol=1e-6)
-
-
-def test_the_temperature_stays_one_where_nothing_can_be_learnt() -> None:
-    assert fit_temperature(np.ones((3, 1)), ["a"], ["a", "a", "a"]) == 1
-    assert fit_temperature(np.ones((0, 2)), ["a", "b"], []) == 1
 
 
 def held_out(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -156,7 +156,7 @@ def test_a_file_that_is_taken_away_or_still_changes_waits_for_the_next_refresh(c
     assert unread_files(files, [], "mapping") == []
 
 
-# -- another column mapping ---------------------------------------------------------------------------------------------
+# -- another column mapping -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("copies", [0, 1])
@@ -206,7 +206,7 @@ def test_the_mapping_s_hash_changes_with_the_mapping_alone() -> None:
     assert mapping_hash(Sources()) == mapping_hash(Sources(text="text")) != mapping_hash(Sources(text="utt"))
 
 
-# -- crashes ------------------------------------------------------------------------------------------------------------
+# -- crashes ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("committed", [("dialogues",), ("dialogues", "rejected")])
@@ -229,7 +229,7 @@ def test_a_crash_between_the_commits_loses_and_doubles_no_row(
     assert collect.refresh() == []
 
 
-# -- bad files ----------------------------------------------------------------------------------------------------------
+# -- bad files --------------------------------------------------------------------------------------------------------
 
 
 def test_bad_files_do_not_stop_the_good_rows_and_say_what_to_do(collect: Collect) -> None:

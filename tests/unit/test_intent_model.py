@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from chatbot_assets.train.intent_model import (
     IntentModel,
     IntentModelConfig,
-    out_of_fold_probabilities,
     pseudo_out_of_scope,
     train_intent_model,
 )
@@ -76,12 +75,11 @@ def test_training_again_in_any_order_writes_the_same_bytes(model: IntentModel, t
 
 
 def test_saving_and_loading_changes_no_bit(model: IntentModel, tmp_path: Path) -> None:
-    sharpened = model.with_temperature(0.5)
-    written = files(sharpened, tmp_path / "first")
+    written = files(model, tmp_path / "first")
     loaded = IntentModel.load(tmp_path / "first")
     assert files(loaded, tmp_path / "second") == written
     arguments = TEXTS, words(TEXTS), vectors(TEXTS)
-    assert np.array_equal(loaded.predict_proba(*arguments), sharpened.predict_proba(*arguments))
+    assert np.array_equal(loaded.predict_proba(*arguments), model.predict_proba(*arguments))
     assert loaded.config == CONFIG and loaded.intents == model.intents
 
 
@@ -94,13 +92,6 @@ def test_serving_imports_neither_torch_nor_scikit_learn(model: IntentModel, tmp_
         "assert not {'torch', 'sklearn', 'dagster'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)
-
-
-def test_a_temperature_sharpens_without_changing_the_order(model: IntentModel) -> None:
-    arguments = TEXTS, words(TEXTS), vectors(TEXTS)
-    plain, sharp = model.predict_proba(*arguments), model.with_temperature(0.5).predict_proba(*arguments)
-    assert (sharp.max(1) >= plain.max(1) - 1e-6).all()
-    assert np.array_equal(sharp.argmax(1), plain.argmax(1))
 
 
 def test_one_intent_takes_everything() -> None:
@@ -120,26 +111,6 @@ def test_rows_without_vectors_are_learnt_from_their_n_grams() -> None:
     bare = train_intent_model(TEXTS, words(TEXTS), none, INTENTS, CONFIG, threads=1)
     found = bare.predict_proba(TEXTS, words(TEXTS), none)
     assert [bare.intents[column] for column in found.argmax(1)] == INTENTS
-
-
-def test_out_of_fold_rows_are_judged_by_a_model_that_has_not_seen_them() -> None:
-    found, intents = out_of_fold_probabilities(TEXTS, words(TEXTS), vectors(TEXTS), INTENTS, CONFIG, threads=1)
-    assert intents == sorted(FORMS) and np.allclose(found.sum(1), 1, atol=1e-5)
-    right = np.array([intents[column] for column in found.argmax(1)]) == np.array(INTENTS)
-    assert right.mean() > 0.9
-    wrong_label = ["fix", *INTENTS[1:]]
-    judged, _ = out_of_fold_probabilities(TEXTS, words(TEXTS), vectors(TEXTS), wrong_label, CONFIG, threads=1)
-    assert intents[judged[0].argmax()] == "on"
-
-
-def test_out_of_fold_rows_keep_their_places() -> None:
-    order = np.random.default_rng(4).permutation(len(TEXTS))
-    plain, _ = out_of_fold_probabilities(TEXTS, words(TEXTS), vectors(TEXTS), INTENTS, CONFIG, threads=1)
-    mixed_texts = [TEXTS[i] for i in order]
-    mixed, _ = out_of_fold_probabilities(
-        mixed_texts, words(mixed_texts), vectors(mixed_texts), [INTENTS[i] for i in order], CONFIG, threads=1
-    )
-    assert np.array_equal(mixed, plain[order])
 
 
 def test_rows_of_intents_left_out_look_out_of_scope() -> None:
@@ -168,5 +139,3 @@ def test_what_cannot_be_trained_or_scored_is_refused(model: IntentModel) -> None
         train_intent_model(["a"], [], vectors(["a"]), ["x"], CONFIG)
     with pytest.raises(ValueError, match="an encoder of width 8"):
         model.predict_proba(["a"], [["a"]], np.zeros((1, 3), np.float32))
-    with pytest.raises(ValueError, match="at least two folds"):
-        out_of_fold_probabilities(["a"], [["a"]], vectors(["a"]), ["x"], CONFIG, folds=1)

@@ -349,8 +349,11 @@ def test_of_many_writers_at_the_same_moment_one_wins(lake: Lake, save: Save, exi
 
 
 def test_appends_of_many_writers_at_once_never_conflict(lake: Lake) -> None:
+    start = threading.Barrier(4)
+
     def write(writer: int) -> None:
         table = lake.table(KEY, "conversations")
+        start.wait()
         for turn in range(5):
             table.append_rows([{"turn_id": f"{writer}-{turn}"}])
 

@@ -79,7 +79,7 @@ def check(rows: list[dict[str, Any]]) -> None:
     assert lines == sorted(lines)
     for row in rows:
         assert (row["reason"] is None) == (row["text"] is not None), "accepted and rejected at once"
-        assert row["reason"] is None or row["reason"].strip() and "\n" not in row["reason"]
+        assert row["reason"] is None or (row["reason"].strip() and "\n" not in row["reason"])
 
 
 @quick
@@ -168,7 +168,7 @@ def test_a_quote_that_is_never_closed_costs_its_own_line_alone(tmp_path: Path) -
 
 
 def test_quotes_inside_of_a_text_do_no_harm(tmp_path: Path) -> None:
-    rows = parse(tmp_path, "quotes.tsv", 'text\tintent\nsay "hi" now\ta\n"hi" she said\tb\n'.encode())
+    rows = parse(tmp_path, "quotes.tsv", b'text\tintent\nsay "hi" now\ta\n"hi" she said\tb\n')
     assert (good(rows), reasons(rows)) == (['say "hi" now', "hi she said"], [])
 
 
@@ -205,7 +205,7 @@ def test_the_same_rows_in_each_format_give_the_same_fields(tmp_path: Path, name:
 
 
 def test_columns_are_named_by_the_bot_s_sources(tmp_path: Path) -> None:
-    rows = parse(tmp_path, "f.csv", "utt,label\nhi,greet\n".encode(), Sources(text="utt", intent="label"))
+    rows = parse(tmp_path, "f.csv", b"utt,label\nhi,greet\n", Sources(text="utt", intent="label"))
     assert [(row["text"], row["intent"]) for row in rows] == [("hi", "greet")]
 
 

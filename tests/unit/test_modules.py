@@ -37,7 +37,7 @@ def test_a_module_is_made_once_in_a_process_for_the_same_parameters(write_module
 
 @pytest.mark.parametrize("use", ["shout", "own:", ":Shout", "own/shout:Shout", "own:Shout()", "own shout:Shout", ""])
 def test_what_is_no_import_path_is_refused(use: str) -> None:
-    with pytest.raises(ValidationError, match="is no import path; write package.module:Name"):
+    with pytest.raises(ValidationError, match=r"is no import path; write package.module:Name"):
         ref(use)
 
 

@@ -1,0 +1,188 @@
+"""``up``: runs Dagster (UI, daemon, sensor) and the chat service as child processes until Ctrl-C."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from chatbot_assets.automation import bot_state
+from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.commands import UserError
+from chatbot_assets.commands.dagster_home import prepare_dagster_home
+from chatbot_assets.commands.doctor import port_is_free
+from chatbot_assets.deploy.record import live_deployment
+from resources.environment import PROJECT, Home
+from resources.lakehouse import Lake
+from serving.tokens import ensure_tokens
+
+DEMO_TENANT = "demo"
+LOOK_SECONDS = 1.0
+STOP_SECONDS = 20
+START_SECONDS = 180
+
+
+def run(*, port: int, dagster_port: int, demo: bool) -> None:
+    """Starts everything and reports on it; returns after Ctrl-C.
+
+    Raises:
+        UserError: when it runs already, a port is busy, or a child process ends by itself.
+    """
+    home = Home.from_environment()
+    with _only_one(home):
+        for wanted, option in ((port, "--port"), (dagster_port, "--dagster-port")):
+            if not port_is_free(wanted):
+                raise UserError(f"port {wanted} is in use; choose another one with {option}")
+        prepare_dagster_home(home)
+        if demo:
+            _land_demo(home)
+        tokens = ensure_tokens(home.root / "tokens.json", {key.partition(".")[0] for key in bot_keys(home.bots)})
+        children = {
+            "dagster": _start("dagster", home, ["-m", "dagster", "dev", *_dagster_arguments(dagster_port)]),
+            "service": _start("service", home, ["-m", "serving", "--port", str(port)]),
+        }
+        try:
+            _say(f"starting; logs are in {home.logs}")
+            _wait_for(f"http://127.0.0.1:{port}/healthz", children, home)
+            _wait_for(f"http://127.0.0.1:{dagster_port}/server_info", children, home)
+            _introduce(port, dagster_port, tokens)
+            _follow(home, children)
+        except KeyboardInterrupt:
+            _say("stopping")
+        finally:
+            _stop(children)
+
+
+def _dagster_arguments(port: int) -> list[str]:
+    return ["-w", str(PROJECT / "workspace.yaml"), "-h", "127.0.0.1", "-p", str(port), "--log-level", "warning"]
+
+
+@contextmanager
+def _only_one(home: Home) -> Iterator[None]:
+    home.root.mkdir(parents=True, exist_ok=True)
+    with open(home.root / "up.lock", "a+", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            raise UserError(f"it runs already (process {lock.read().strip()}) on {home.root}; stop that one") from None
+        lock.seek(0)
+        lock.truncate()
+        lock.write(str(os.getpid()))
+        lock.flush()
+        signal.signal(signal.SIGTERM, _interrupt)
+        yield
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _land_demo(home: Home) -> None:
+    """Lands the demo data of each demo bot that has never had any."""
+    from chatbot_assets.demo import write_demo
+
+    for key in bot_keys(home.bots):
+        tenant, _, name = key.partition(".")
+        folder = home.landing(key)
+        if tenant == DEMO_TENANT and not folder.exists():
+            language = load_bot(home.bots, key).language
+            folder.mkdir(parents=True)
+            rows = write_demo(language, folder / f"home-{name}.jsonl")
+            _say(f"landed {rows} demo rows for {key}")
+
+
+def _start(name: str, home: Home, arguments: list[str]) -> "subprocess.Popen[bytes]":
+    home.logs.mkdir(parents=True, exist_ok=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(PROJECT), os.environ.get("PYTHONPATH", "")])}
+    log: IO[bytes]
+    with open(home.logs / f"{name}.log", "ab") as log:
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=home.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def _wait_for(address: str, children: dict[str, Any], home: Home) -> None:
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        _check_alive(children, home)
+        try:
+            with urllib.request.urlopen(address, timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.3)
+    raise UserError(f"{address} did not answer within {START_SECONDS} s; see the logs in {home.logs}")
+
+
+def _check_alive(children: dict[str, Any], home: Home) -> None:
+    for name, child in children.items():
+        status = child.poll()
+        if status is not None:
+            log = home.logs / f"{name}.log"
+            raise UserError(f"{name} ended by itself (status {status}): {_last_line(log)}; see {log}")
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    return lines[-1][:200] if lines else "it said nothing"
+
+
+def _introduce(port: int, dagster_port: int, tokens: dict[str, str]) -> None:
+    _say(f"Dagster's UI   http://127.0.0.1:{dagster_port}/asset-groups")
+    _say(f"chat service   http://127.0.0.1:{port}/v1/bots  (loopback only)")
+    for tenant, token in sorted(tokens.items()):
+        _say(f"token of {tenant}: {token}")
+    _say("ask a bot with ./chatbot ask KEY TEXT; Ctrl-C stops everything")
+
+
+def _follow(home: Home, children: dict[str, Any]) -> None:
+    """Says when a bot's deployment or obstacle changes, until interrupted."""
+    lake = Lake(home.lake)
+    said: dict[str, str] = {}
+    while True:
+        _check_alive(children, home)
+        for key in bot_keys(home.bots):
+            line = _state_of(home, lake, key)
+            if line and said.get(key) != line:
+                said[key] = line
+                _say(f"{key:<14} {line}")
+        time.sleep(LOOK_SECONDS)
+
+
+def _state_of(home: Home, lake: Lake, key: str) -> str:
+    live = live_deployment(lake.table(key, "deployments"))
+    answering = f"answers with deployment {live.deployment_id[:12]}" if live else ""
+    try:
+        state = bot_state(home, lake, load_bot(home.bots, key))
+    except BotError as error:
+        return f"blocked: {error}"
+    return f"blocked: {state.blocked}" if state.blocked else answering
+
+
+def _stop(children: dict[str, Any]) -> None:
+    for child in children.values():
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGINT)
+    until = time.monotonic() + STOP_SECONDS
+    for child in children.values():
+        try:
+            child.wait(max(0.1, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
