@@ -137,6 +137,7 @@ def measure(data: Path, language: str, rows: int | None) -> dict[str, Any]:
     """The whole benchmark."""
     with tempfile.TemporaryDirectory(prefix="chatbot-bench-") as name:
         folder = Path(name)
+        load = os.getloadavg()[0]
         train = thinned(read_rows(data / "train.jsonl"), rows)
         train_file = _write(folder / "train.jsonl", train)
         platform = Platform(folder, language)
@@ -161,6 +162,7 @@ def measure(data: Path, language: str, rows: int | None) -> dict[str, Any]:
     figures = {
         "data": data.resolve().name,
         "language": language,
+        "load_before": round(load, 2),
         "rows": {
             "landed": len(train),
             "utterances": splits,

@@ -1,7 +1,7 @@
 """What of a bot is out of date, and why: compares what each table's last commit recorded with what there is now.
 
-This is level-triggered: it looks at states, not at events, so nothing is missed when an event is. It needs the lake, the
-landing folder and the bot's YAML, and neither Dagster nor Spark.
+This is level-triggered: it looks at states, not at events, so nothing is missed when an event is. It needs the lake,
+the landing folder and the bot's YAML, and neither Dagster nor Spark.
 """
 
 import hashlib

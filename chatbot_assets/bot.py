@@ -87,7 +87,6 @@ class Resources(Section):
     """What the heavy modules may use; changes no result, so it makes nothing stale."""
 
     processes: int | None = Field(None, ge=1)
-    threads: int = Field(2, ge=1)
 
 
 class Bot(Section):

@@ -105,6 +105,18 @@ def accept_code(key: str, reason: str, actor: str | None, as_json: bool) -> None
 
 
 @main.command()
+@click.argument("key")
+@click.option("--reason", default="promoted by hand", show_default=True, help="Why, for the record.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
+    """Put the newest verified deployment of bot KEY live (deploy.policy: manual)."""
+    from chatbot_assets.commands.promote import describe, run
+
+    _show(run(key, reason=reason, actor=actor), as_json, describe)
+
+
+@main.command()
 @JSON_OPTION
 def doctor(as_json: bool) -> None:
     """What this machine has and lacks, and what to do about it."""
@@ -138,7 +150,7 @@ def test(arguments: tuple[str, ...]) -> None:
 def entry_point() -> None:
     """Runs a command; a user's mistake is one line on standard error and exit status 2."""
     try:
-        main(standalone_mode=False)
+        main(prog_name="chatbot", standalone_mode=False)
     except click.exceptions.Exit as error:
         sys.exit(error.exit_code)
     except click.ClickException as error:

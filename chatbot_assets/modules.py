@@ -5,10 +5,12 @@ factory: calling it with the YAML's ``with`` parameters gives the callable that 
 segmenter, an encoder...).
 """
 
-import functools
+import contextlib
 import importlib
 import json
 import re
+import threading
+from concurrent.futures import Future
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -52,7 +54,27 @@ class ModuleRef(Section):
         Raises:
             ValueError: when the import path leads nowhere or the factory refuses its parameters.
         """
-        return _load(self.use, json.dumps(self.parameters, sort_keys=True))
+        key = (self.use, json.dumps(self.parameters, sort_keys=True))
+        with _lock:
+            future = _loaded.get(key)
+            mine = future is None
+            if future is None:
+                future = _loaded[key] = Future()
+        if mine:
+            try:
+                future.set_result(_make(self.use, self.parameters))
+            except BaseException as error:
+                del _loaded[key]
+                future.set_exception(error)
+        return future.result()
+
+    def load_ahead(self) -> None:
+        """Begins to load the module beside other work; whoever needs it waits for that, and is told what went wrong."""
+        threading.Thread(target=self._try_to_load, daemon=True).start()
+
+    def _try_to_load(self) -> None:
+        with contextlib.suppress(Exception):
+            self.load()
 
     def version(self) -> str:
         """Changes when the module's code, or the code of this project that it imports, changes."""
@@ -63,14 +85,17 @@ class ModuleRef(Section):
         return json.dumps([self.use, self.parameters, version], sort_keys=True)
 
 
-@functools.cache
-def _load(use: str, parameters: str) -> Any:
+_lock = threading.Lock()
+_loaded: dict[tuple[str, str], "Future[Any]"] = {}
+
+
+def _make(use: str, parameters: dict[str, Any]) -> Any:
     module_name, _, attribute = use.partition(":")
     try:
         factory = getattr(importlib.import_module(module_name), attribute)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"module {use} cannot be imported: {error}") from error
     try:
-        return factory(**json.loads(parameters))
+        return factory(**parameters)
     except TypeError as error:
         raise ValueError(f"module {use} does not take these parameters: {error}") from error

@@ -1,4 +1,4 @@
-"""The Spark engines behind one DataFrame API. Today: ``sail``, a Spark Connect server in this process, without a JVM."""
+"""The Spark engines behind one DataFrame API. Today: ``sail``, a Spark Connect server in this process, no JVM."""
 
 import atexit
 import logging

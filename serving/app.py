@@ -1,4 +1,4 @@
-"""The chat service's HTTP routes. Listens on loopback; every route but the health ones needs a tenant's bearer token."""
+"""The chat service's HTTP routes, for loopback; all but the health ones need a tenant's bearer token."""
 
 import json
 import time
@@ -102,7 +102,7 @@ def create_app(home: Home) -> FastAPI:
     def bots(owner: Annotated[str, Depends(tenant)], request: Request) -> dict[str, Any]:
         """The tenant's deployed bots."""
         found: LiveBots = request.app.state.bots
-        listed = [(key, found.get(key)) for key in found.keys() if key.partition(".")[0] == owner]
+        listed = [(key, found.get(key)) for key in found.names() if key.partition(".")[0] == owner]
         return {"bots": [_describe(key, bot) for key, bot in listed if bot]}
 
     @app.get("/healthz")

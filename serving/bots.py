@@ -53,7 +53,8 @@ class LiveBots:
         """The bot as it is deployed now."""
         return self._live.get(key)
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
+        """The keys of the bots that are loaded."""
         return sorted(self._live)
 
     @property

@@ -26,7 +26,7 @@ BLOCK = 256
 
 @dataclass(frozen=True)
 class Candidate:
-    """One possible answer: the known question closest to the text, and its intent. ``id`` is an utterance's or intent's."""
+    """One possible answer: the known text closest in meaning, and its intent; ``id`` is an intent or utterance id."""
 
     id: str
     intent: str | None

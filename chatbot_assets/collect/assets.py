@@ -28,6 +28,8 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Change | None]]:
         for name, table in tables.items():
             yield name, None if table.last() else table.unchanged()
         return
+    for module in (stage.bot.process.segmenter, stage.bot.embed.encoder):
+        module.load_ahead()  # new texts will need them, and loading takes a second or two
     stage.log(f"reading {len(unread)} landing files: {', '.join(file.file.name for file in unread[:10])}")
     with stage.temporary() as temporary:
         yield from read_landing(stage.engine.session, unread, sources, **tables, temporary=temporary)

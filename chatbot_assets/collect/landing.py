@@ -160,12 +160,15 @@ def _raw_rows(path: Path, name: str) -> Iterator[tuple[int, str, dict[str, Any] 
     elif suffix == ".parquet":
         yield from _parquet_rows(path, compressed=name.lower().endswith(".gz"))
     else:
-        opened: IO[bytes] = gzip.open(path, "rb") if name.lower().endswith(".gz") else open(path, "rb")  # type: ignore[assignment]
-        with opened as stream:
+        with _opened(path, name) as stream:
             if suffix == ".jsonl":
                 yield from _json_rows(stream)
             else:
                 yield from _delimited_rows(stream, "," if suffix == ".csv" else "\t")
+
+
+def _opened(path: Path, name: str) -> IO[bytes]:
+    return gzip.GzipFile(path) if name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
 def _json_rows(stream: IO[bytes]) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
-from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.deploy.record import live_deployment, newest_event
 from chatbot_assets.deploy.verification import deployment_id, events, verify
 from chatbot_assets.tables import DEPLOYMENTS, MATERIALISED
 from resources.environment import code_revision
@@ -26,7 +26,9 @@ def _compute(stage: Stage) -> Change:
     config_hash = stage.bot.config_hash()
     identity = deployment_id(model_id, config_hash)
     live = live_deployment(stage.table)
-    if live and live.deployment_id == identity:
+    newest = newest_event(stage.table)
+    waiting = newest and newest["deployment_id"] == identity and newest["event"] == "verified"
+    if waiting or (live and live.deployment_id == identity):
         return stage.table.unchanged(data_version=identity, rows_in=1)
     folder = unpack(models.table, model_id, stage.home.cache)
     config = stage.bot.effective()

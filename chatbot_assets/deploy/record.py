@@ -7,6 +7,8 @@ from typing import Any
 
 from resources.lakehouse import LakeTable
 
+LIFE = ("candidate", "verified", "rejected", "live")
+"""The events of a deployment, in the order in which they can happen."""
 COLUMNS = ("deployment_id", "model_id", "event", "at", "config_hash", "config", "code_revision", "metrics")
 
 
@@ -21,6 +23,14 @@ class Deployment:
     config: dict[str, Any]
     code_revision: str
     metrics: dict[str, Any]
+
+
+def newest_event(deployments: LakeTable) -> dict[str, Any] | None:
+    """The last row of the history, whole; of the events of one moment the one that comes last in a deployment's life."""
+    if deployments.last() is None:
+        return None
+    rows: list[dict[str, Any]] = deployments.arrow().to_pylist()
+    return max(rows, key=lambda row: (row["at"], LIFE.index(row["event"])), default=None)
 
 
 def live_deployment(deployments: LakeTable) -> Deployment | None:

@@ -1,4 +1,4 @@
-"""Verifies a model before it goes live: loads it as the service would and compares its answers with the evaluation's."""
+"""Verifies a model before it goes live: loads it as the service would and compares its answers with those evaluated."""
 
 import hashlib
 import json
@@ -50,6 +50,11 @@ def deployment_id(model_id: str, config_hash: str) -> str:
     return hashlib.blake2b(f"{model_id}:{config_hash}".encode(), digest_size=16).hexdigest()
 
 
+def event_id(identity: str, event: str, position: int) -> str:
+    """Identifies an event of a deployment by the version that the table had before it."""
+    return hashlib.blake2b(f"{identity}:{event}:{position}".encode(), digest_size=16).hexdigest()
+
+
 def events(
     names: Sequence[str],
     *,
@@ -68,7 +73,7 @@ def events(
     """Rows of ``deployments``: one for each named event, in order; ``position`` is the table's version before them."""
     return [
         {
-            "event_id": hashlib.blake2b(f"{identity}:{name}:{position}".encode(), digest_size=16).hexdigest(),
+            "event_id": event_id(identity, name, position),
             "deployment_id": identity,
             "model_id": model_id,
             "event": name,

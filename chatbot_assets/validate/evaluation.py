@@ -1,5 +1,6 @@
 """Measures a model on the held-out utterances, with the code that serves it, and compares it with the champion."""
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,8 +92,6 @@ def judge(
     maximum_drop: float,
 ) -> Gate:
     """Whether the challenger is good enough by itself and, beyond chance, no worse than the champion."""
-    from scipy.stats import binomtest
-
     places = [place for place, intent in enumerate(rows.intents) if intent is not None]
     if not places:
         return Gate(True, "no held-out row has an intent, so accuracy is unknown")
@@ -106,12 +105,18 @@ def judge(
     before = np.array([_is_right(champion[place], rows.intents[place]) for place in places])
     drop = float(before.mean()) - accuracy
     lost, won = int((before & ~right).sum()), int((right & ~before).sum())
-    by_chance = binomtest(lost, lost + won, 0.5, alternative="greater").pvalue if lost + won else 1.0
+    by_chance = _sign_test(lost, won)
     compared = f"accuracy {accuracy:.3f} against the champion's {accuracy + drop:.3f} on {len(places)} held-out rows"
     if drop > maximum_drop and by_chance < SIGNIFICANCE:
         worse = [place for place, was, now in zip(places, before, right, strict=True) if was and not now]
         return Gate(False, f"{compared} (p = {by_chance:.3f}); {_examples(rows, replies, worse)}")
     return Gate(True, compared)
+
+
+def _sign_test(lost: int, won: int) -> float:
+    """How often as many losses or more come up when a loss is as likely as a win (exact and one-sided)."""
+    rows = lost + won
+    return sum(math.comb(rows, losses) for losses in range(lost, rows + 1)) / 2**rows
 
 
 def metric_rows(

@@ -177,12 +177,12 @@ def test_new_rows_that_change_no_utterance_stop_there(fresh: World) -> None:
     ("own", "tables"),
     [
         ({"process": {"normaliser": {"use": "own_normal:Mine"}, "test_share": 0.3}}, {"utterances", "deployments"}),
-        ({"train": {"seed": 7}}, {"models"}),
+        ({"train": {"answer_precision": 0.7}}, {"models"}),
         ({"validate": {"minimum_accuracy": 0.9}}, {"evaluations"}),
         ({"messages": {"failed": "Pardon?"}}, {"deployments"}),
         ({"deploy": {"policy": "manual"}}, {"deployments"}),
         ({"description": "another"}, set()),
-        ({"resources": {"threads": 4}}, set()),
+        ({"resources": {"processes": 4}}, set()),
         ({"sources": {"intent": "label"}}, set()),
     ],
 )
@@ -296,9 +296,9 @@ def test_equal_causes_need_no_second_attempt_and_other_causes_do(fresh: World) -
     os.utime(path, (time.time() - 90,) * 2)
     third = fresh.state().cause
     fresh.read()
-    fresh.configure(train={"seed": 1})
+    fresh.configure(train={"answer_precision": 0.7})
     fourth = fresh.state().cause
-    fresh.configure(train={"seed": 2})
+    fresh.configure(train={"answer_precision": 0.8})
     assert len({first, second, third, fourth, fresh.state().cause}) == 5
 
 

@@ -129,9 +129,12 @@ overrides = st.fixed_dictionaries(
         "description": st.text(st.characters(codec="utf-8"), max_size=5),
         "sources": st.fixed_dictionaries({}, optional={"text": st.sampled_from(["utt", "text"])}),
         "process": st.fixed_dictionaries({}, optional={"test_share": st.sampled_from([0.1, 0.2])}),
-        "train": st.fixed_dictionaries({}, optional={"seed": st.integers(0, 3), "model": st.just({"l2": 0.5, "k": 3})}),
+        "train": st.fixed_dictionaries(
+            {},
+            optional={"answer_precision": st.sampled_from([0.7, 0.9]), "model": st.just({"l2": 0.5, "iterations": 50})},
+        ),
         "deploy": st.fixed_dictionaries({}, optional={"policy": st.sampled_from(["automatic", "manual"])}),
-        "resources": st.fixed_dictionaries({}, optional={"threads": st.integers(1, 4)}),
+        "resources": st.fixed_dictionaries({}, optional={"processes": st.integers(1, 4)}),
     },
 )
 
@@ -168,7 +171,7 @@ def test_bots_have_equal_hashes_only_if_they_are_configured_alike(
     ("own", "changed"),
     [
         ({"process": {"test_share": 0.3}}, "process"),
-        ({"train": {"seed": 3}}, "train"),
+        ({"train": {"answer_precision": 0.7}}, "train"),
         ({"validate": {"minimum_accuracy": 0.9}}, "validate"),
         ({"sources": {"text": "utt"}}, "sources"),
         ({"embed": {"encoder": {"use": "mine.encoders:Mine"}}}, "embed"),
@@ -180,7 +183,9 @@ def test_the_hash_of_a_section_changes_with_that_section_alone(
     before, after = write_bot(), write_bot(**own)
     for section in ("process", "train", "validate", "sources", "embed", "deploy"):
         assert (before.config_hash(section) != after.config_hash(section)) == (section == changed)
-    assert before.config_hash("process.test_share") == write_bot(train={"seed": 3}).config_hash("process.test_share")
+    assert before.config_hash("process.test_share") == write_bot(train={"answer_precision": 0.7}).config_hash(
+        "process.test_share"
+    )
 
 
 def test_two_bots_with_equal_files_have_equal_hashes_of_their_sections(write_bot: WriteBot) -> None:

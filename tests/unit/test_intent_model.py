@@ -39,7 +39,7 @@ def vectors(texts: list[str]) -> Floats:
 
 
 def train(texts: list[str], intents: list[str]) -> IntentModel:
-    return train_intent_model(texts, words(texts), vectors(texts), intents, CONFIG, threads=1)
+    return train_intent_model(texts, words(texts), vectors(texts), intents, CONFIG)
 
 
 @pytest.fixture(scope="module")
@@ -108,13 +108,13 @@ def test_a_tiny_bot_learns_its_rows_though_some_intents_have_two() -> None:
 
 def test_rows_without_vectors_are_learnt_from_their_n_grams() -> None:
     none = np.zeros((len(TEXTS), 0), np.float32)
-    bare = train_intent_model(TEXTS, words(TEXTS), none, INTENTS, CONFIG, threads=1)
+    bare = train_intent_model(TEXTS, words(TEXTS), none, INTENTS, CONFIG)
     found = bare.predict_proba(TEXTS, words(TEXTS), none)
     assert [bare.intents[column] for column in found.argmax(1)] == INTENTS
 
 
 def test_rows_of_intents_left_out_look_out_of_scope() -> None:
-    found = pseudo_out_of_scope(TEXTS, words(TEXTS), vectors(TEXTS), INTENTS, CONFIG, threads=1)
+    found = pseudo_out_of_scope(TEXTS, words(TEXTS), vectors(TEXTS), INTENTS, CONFIG)
     assert len(found.top_margins) == len(TEXTS)  # each text is left out in one round
     assert found.is_out_of_scope.any() and not (found.correct & found.is_out_of_scope).any()
     assert found.top_margins[found.is_out_of_scope].mean() < found.top_margins[~found.is_out_of_scope].mean()
@@ -122,7 +122,7 @@ def test_rows_of_intents_left_out_look_out_of_scope() -> None:
 
 def test_a_bot_with_one_intent_never_loses_its_whole_scope() -> None:
     texts = ["yes", "no", "maybe", "sure"]
-    found = pseudo_out_of_scope(texts, words(texts), vectors(texts), ["talk"] * 4, CONFIG, threads=1)
+    found = pseudo_out_of_scope(texts, words(texts), vectors(texts), ["talk"] * 4, CONFIG)
     assert not found.is_out_of_scope.any()
 
 

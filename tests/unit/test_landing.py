@@ -28,7 +28,8 @@ def parse(folder: Path, name: str, data: bytes, sources: Sources | None = None) 
     path = folder / name
     path.write_bytes(data)
     found = list(parse_file(path, name, "sha", sources or Sources()))
-    return pa.RecordBatch.from_pylist(found, PARSED_SCHEMA).to_pylist()
+    stored: list[dict[str, Any]] = pa.RecordBatch.from_pylist(found, PARSED_SCHEMA).to_pylist()
+    return stored
 
 
 def good(rows: list[dict[str, Any]]) -> list[str]:

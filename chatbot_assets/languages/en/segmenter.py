@@ -11,7 +11,7 @@ _VOWEL = re.compile("[aeiouy]")
 class EnglishSegmenter:
     """Words without possessives, plurals, ``-ing``, ``-ed`` and a last ``e``; keeps ``Segmenter``.
 
-    The stems need not be words, only equal for the forms of one word (``charge``, ``charged``, ``charging``: ``charg``).
+    The stems need not be words, only equal for the forms of one word (``charge``, ``charged``: ``charg``).
     """
 
     def __init__(self, stem: bool = True) -> None:

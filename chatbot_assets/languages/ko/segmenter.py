@@ -36,4 +36,6 @@ def _kiwi() -> "Kiwi":
     from kiwipiepy import Kiwi  # takes seconds and 300 MB
 
     # Without the dictionaries of typing errors and of several-word names it loads in half the time, equally accurate.
-    return Kiwi(num_workers=1, load_typo_dict=False, load_multi_dict=False)
+    kiwi = Kiwi(num_workers=1, load_typo_dict=False, load_multi_dict=False)
+    kiwi.tokenize("가")  # the half of its loading that it leaves for the first text
+    return kiwi

@@ -17,7 +17,7 @@ _NEW_STYLE = {
 
 
 class VietnameseNormaliser:
-    """Tone marks of ``oa``, ``oe`` and ``uy`` where the new style puts them (``hoà``, not ``hòa``); keeps ``Normaliser``.
+    """Tone marks of ``oa``, ``oe``, ``uy`` where the new style puts them (``hoà``, not ``hòa``); keeps ``Normaliser``.
 
     The Icelandic ``ð`` that some keyboards give becomes ``đ``.
     """
