@@ -124,6 +124,11 @@ def _blocked(commits: Mapping[str, Commit | None], stale: set[str], has_unread: 
     utterances = commits["utterances"]
     if utterances and utterances.record and not utterances.record.notes.get("train"):
         return "no row that can teach the bot: land rows with an intent or an answer in the bot's language"
+    deployments = commits["deployments"]
+    if not stale and deployments and deployments.record:
+        verification = deployments.record.notes.get("verification", {})
+        if not verification.get("passed", True):
+            return f"the new model failed its verification: {verification.get('reason')}"
     evaluations = commits["evaluations"]
     if stale <= {"deployments"} and evaluations and evaluations.record:
         gate = evaluations.record.notes.get("gate", {})

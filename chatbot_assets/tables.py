@@ -181,7 +181,7 @@ MODELS = Table(
     key=("model_id", "file", "chunk"),
     content=("model_id", "file", "chunk", "sha256"),
     inputs=("utterances", "embeddings"),
-    code=("chatbot_assets.train.training",),
+    code=("chatbot_assets.train.training", "chatbot_assets.train.rows"),
     config=("train",),
 )
 
@@ -203,7 +203,7 @@ EVALUATIONS = Table(
     key=("model_id", "data", "slice_kind", "slice", "metric", "evaluated_at"),
     content=("model_id", "data", "slice_kind", "slice", "metric", "rows"),
     inputs=("utterances", "embeddings", "models"),
-    code=("chatbot_assets.validate.evaluation",),
+    code=("chatbot_assets.validate.evaluation", "serving.responder"),
     config=("validate",),
 )
 
@@ -214,7 +214,7 @@ DEPLOYMENTS = Table(
     description="Which model went live when, made from what, and why; append-only, one writer wins.",
     columns=(
         Column("event_id", STRING, "hash of the deployment, the event and its position"),
-        Column("deployment_id", STRING, "hash of model, configuration and code revision"),
+        Column("deployment_id", STRING, "hash of the model and of the effective configuration"),
         Column("model_id", STRING, "the model"),
         Column("event", STRING, "'candidate', 'verified', 'live' or 'rejected'"),
         Column("at", TIME, "when"),
@@ -229,7 +229,7 @@ DEPLOYMENTS = Table(
     key=("event_id",),
     content=("event_id",),
     inputs=("models", "evaluations"),
-    code=("chatbot_assets.deploy.verification",),
+    code=("chatbot_assets.deploy.verification", "serving.responder"),
     config=("language", "process", "embed", "deploy", "messages"),
 )
 

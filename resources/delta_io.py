@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
-from resources.lakehouse import Change, Commit, Lake, LakeTable, Record
+from resources.lakehouse import Change, Commit, ConflictError, Lake, LakeTable, Record
 from resources.spark import SparkEngine
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Materialisation) -> None:
         committed = None
         if obj.change is not None and obj.record is not None:
-            committed = obj.table.commit(obj.change, obj.record, obj.last.version if obj.last else None)
+            try:
+                committed = obj.table.commit(obj.change, obj.record, obj.last.version if obj.last else None)
+            except ConflictError as error:
+                raise dg.Failure(str(error)) from error
         now = committed or obj.last
         record = now.record if now else None
         if now is None or record is None:

@@ -126,14 +126,14 @@ class Record:
         """The record, or None when the text is something else's metadata."""
         try:
             data = json.loads(text)
-        except ValueError:
+            if data.pop("format", None) != RECORD_FORMAT:
+                return None
+            data.pop("code_version")
+            signature = data.pop("signature")
+            inputs = {name: InputVersion(**version) for name, version in signature.pop("inputs").items()}
+            return cls(signature=Signature(inputs=inputs, **signature), **data)
+        except (ValueError, TypeError, KeyError, AttributeError):
             return None
-        if not isinstance(data, dict) or data.pop("format", None) != RECORD_FORMAT:
-            return None
-        data.pop("code_version")
-        signature = data.pop("signature")
-        inputs = {name: InputVersion(**version) for name, version in signature.pop("inputs").items()}
-        return cls(signature=Signature(inputs=inputs, **signature), **data)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
         _write_files(models, identity, building)
         found = model_id(file_hashes(building))
         if found != identity:
-            raise LakeError(f"model {identity} is damaged in the lake (its files hash to {found}); refresh the bot")
+            raise _damaged(models, identity, f"its files hash to {found}")
         try:
             os.rename(building, target)
         except OSError:
@@ -78,9 +78,12 @@ def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
 
 def _write_files(models: LakeTable, identity: str, folder: Path) -> None:
     parts: dict[tuple[str, int], bytes] = {}
-    for batch in models.batches(["model_id", "file", "chunk", "data"]):
-        for row in batch.filter(pc.equal(batch.column("model_id"), identity)).to_pylist():
-            parts[row["file"], row["chunk"]] = row["data"]
+    try:
+        for batch in models.batches(["model_id", "file", "chunk", "data"]):
+            for row in batch.filter(pc.equal(batch.column("model_id"), identity)).to_pylist():
+                parts[row["file"], row["chunk"]] = row["data"]
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(models, identity, str(error).splitlines()[0]) from error
     if not parts:
         raise LakeError(f"model {identity} is not in {models.path}; refresh the bot")
     for name, chunk in sorted(parts):
@@ -90,3 +93,7 @@ def _write_files(models: LakeTable, identity: str, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "wb" if chunk == 0 else "ab") as stream:
             stream.write(parts[name, chunk])
+
+
+def _damaged(models: LakeTable, identity: str, why: str) -> LakeError:
+    return LakeError(f"model {identity} is damaged in the lake ({why}); remove {models.path} and refresh the bot")

@@ -21,11 +21,10 @@ from resources.lakehouse import Lake
 from serving.bots import LiveBot, LiveBots
 from serving.conversation_log import ConversationLog
 from serving.responder import FAILED
-from serving.tokens import load_tokens, tenant_of
+from serving.tokens import TOKENS_FILE, load_tokens, tenant_of
 
 TEXT_LIMIT = 2_000
 PROBLEM = "application/problem+json"
-TOKENS_FILE = "tokens.json"
 
 
 class ChatRequest(BaseModel):
@@ -50,7 +49,7 @@ def create_app(home: Home) -> FastAPI:
         app.state.bots.close()
         app.state.log.close()
 
-    app = FastAPI(title="Chatbot service", lifespan=lifespan)
+    app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
     for kind in (StarletteHTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _problem)
 

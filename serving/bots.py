@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from resources.model_store import unpack
 from serving.responder import Responder
 
 WATCH_SECONDS = 0.5
+RETRY_SECONDS = 30.0
+"""Pause before a deployment that could not be loaded is tried again."""
 logger = logging.getLogger(__name__)
 
 
@@ -44,6 +47,7 @@ class LiveBots:
         self._lake = Lake(home.lake)
         self._live: dict[str, LiveBot] = {}
         self._seen: dict[str, int] = {}
+        self._retry_at: dict[str, float] = {}
         self._stopping = threading.Event()
         self._first_look = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="live-bots", daemon=True)
@@ -71,7 +75,7 @@ class LiveBots:
         for path in sorted(self._lake.root.glob("*/*/deployments/_delta_log")):
             key = _key_of(path)
             last = self._lake.table(key, "deployments").last()
-            if last is None or self._seen.get(key) == last.version:
+            if last is None or self._seen.get(key) == last.version or time.monotonic() < self._retry_at.get(key, 0.0):
                 continue
             try:
                 current, live = self._live.get(key), None
@@ -79,6 +83,7 @@ class LiveBots:
                 if deployment and not (current and current.deployment == deployment):
                     live = load_live(self._home, key)
             except Exception:
+                self._retry_at[key] = time.monotonic() + RETRY_SECONDS
                 logger.exception("the live deployment of %s cannot be loaded; the one before it goes on", key)
                 continue
             if live:

@@ -60,11 +60,12 @@ class Responder:
         self._encoder: Encoder = ModuleRef.model_validate(config["embed"]["encoder"]).load()
         self._messages: dict[str, str] = config["messages"]
         self._known = KnownTexts.load(folder / "known")
+        self._thresholds: dict[str, dict[str, float] | None] = self.manifest["thresholds"]
         confidence = self.manifest["confidence"]
         self._intents = IntentModel.load(folder / "intent") if confidence else None
         self._confidence = Confidence(**confidence) if confidence else None
-        self._answer_from: float = self.manifest["thresholds"]["answer"]
-        self._suggest_from: float = self.manifest["thresholds"]["suggest"]
+        self._labelled = np.flatnonzero(self._known.intent_of >= 0)
+        self._questions = self._known.questions_without_intent()
 
     def respond(self, texts: Sequence[str]) -> list[Reply]:
         """Replies to raw texts."""
@@ -85,18 +86,43 @@ class Responder:
         self, texts: Sequence[str], tokens: Sequence[Sequence[str]], vectors: NDArray[np.float32]
     ) -> list[Reply]:
         likeness = self._known.likeness(vectors)
+        replies = self._intent_replies(texts, tokens, vectors, likeness)
+        if len(self._questions):
+            replies = [
+                self._better(reply, self._question_reply(row)) for reply, row in zip(replies, likeness, strict=True)
+            ]
+        nothing = Reply(self._messages["failed"], None, 0.0, FAILED, ())
+        return [reply if text and reply else nothing for text, reply in zip(texts, replies, strict=True)]
+
+    def _intent_replies(
+        self,
+        texts: Sequence[str],
+        tokens: Sequence[Sequence[str]],
+        vectors: NDArray[np.float32],
+        likeness: NDArray[np.float32],
+    ) -> list[Reply] | list[None]:
+        """Replies by intent; None for each text when the bot has no intents."""
         if self._intents is None or self._confidence is None:
-            candidates = [self._by_question(row) for row in likeness]
-            scores = np.array([found[0].score for found in candidates])
-        else:
-            margins = self._intents.margins(texts, tokens, vectors)
-            probabilities = self._intents.probabilities(margins)
-            candidates = [self._by_intent(row, near) for row, near in zip(probabilities, likeness, strict=True)]
-            scores = self._confidence(margins.max(axis=1), likeness.max(axis=1))
+            return [None] * len(texts)
+        margins = self._intents.margins(texts, tokens, vectors)
+        probabilities = self._intents.probabilities(margins)
+        scores = self._confidence(margins.max(axis=1), likeness[:, self._labelled].max(axis=1))
         return [
-            self._reply(found, float(score)) if text else Reply(self._messages["failed"], None, 0.0, FAILED, ())
-            for text, found, score in zip(texts, candidates, scores, strict=True)
+            self._reply(self._by_intent(row, near), float(score), "intent")
+            for row, near, score in zip(probabilities, likeness, scores, strict=True)
         ]
+
+    def _question_reply(self, likeness: NDArray[np.float32]) -> Reply:
+        candidates = self._by_question(likeness)
+        return self._reply(candidates, candidates[0].score, "question")
+
+    @staticmethod
+    def _better(by_intent: Reply | None, by_question: Reply) -> Reply:
+        """The reply that understood more; by intent when both did alike."""
+        order = (ANSWERED, SIMILAR, FAILED)
+        if by_intent and order.index(by_intent.category) <= order.index(by_question.category):
+            return by_intent
+        return by_question
 
     def _by_intent(self, probabilities: NDArray[np.float32], likeness: NDArray[np.float32]) -> list[Candidate]:
         """The likeliest intents, each with the answer of its known text that is closest in meaning."""
@@ -122,9 +148,9 @@ class Responder:
         return found
 
     def _by_question(self, likeness: NDArray[np.float32]) -> list[Candidate]:
-        """The known questions closest in meaning, one for each answer."""
+        """The questions without an intent that are closest in meaning, one for each answer."""
         found: list[Candidate] = []
-        for place in np.argsort(-likeness, kind="stable"):
+        for place in self._questions[np.argsort(-likeness[self._questions], kind="stable")]:
             answer = self._known.answer(int(place))
             if all(candidate.answer != answer for candidate in found):
                 score = float(np.clip(likeness[place], 0.0, 1.0))
@@ -133,8 +159,11 @@ class Responder:
                 break
         return found
 
-    def _reply(self, candidates: list[Candidate], score: float) -> Reply:
-        category = ANSWERED if score >= self._answer_from else SIMILAR if score >= self._suggest_from else FAILED
+    def _reply(self, candidates: list[Candidate], score: float, kind: str) -> Reply:
+        thresholds = self._thresholds[kind]
+        assert thresholds is not None
+        understood = SIMILAR if score >= thresholds["suggest"] else FAILED
+        category = ANSWERED if score >= thresholds["answer"] else understood
         if category == FAILED:
             return Reply(self._messages["failed"], None, score, FAILED, tuple(candidates))
         answer = candidates[0].answer if category == ANSWERED else self._messages["similar"]

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+TOKENS_FILE = "tokens.json"
+
 
 def load_tokens(path: Path) -> dict[str, str]:
     """The tokens by tenant; empty when none were made yet."""

@@ -1,4 +1,4 @@
-"""A small bot of the tests' own, with real tables: 6 intents of 15 short English rows, refreshed through the real graph.
+"""A small bot of the tests' own, with real tables: 6 intents of 15 short English rows, through the real graph.
 
 The first refresh of a process costs seconds (imports, engine, encoder), so tests share one refreshed home and work on
 copies of it.
@@ -107,6 +107,14 @@ class Refreshed:
                 return event.step_failure_data.user_failure_data.description
         return None
 
+    @property
+    def error(self) -> str:
+        """The whole failure of the first step that failed; empty when none did."""
+        for event in self.result.all_events:
+            if event.is_step_failure:
+                return event.step_failure_data.error.to_string()
+        return ""
+
 
 class SmallBot:
     """A home with one bot: lands files, edits its YAML, refreshes it and looks into its tables."""
@@ -117,12 +125,11 @@ class SmallBot:
         self.home = Home(root / "home", root / "bots")
         self.lake = Lake(self.home.lake)
 
-    def configure(self, **own: Any) -> Bot:
+    def configure(self, **own: Any) -> None:
         """Writes the bot's YAML anew."""
         path = bot_file(self.home.bots, self.key)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(yaml.safe_dump({"language": "en"} | own), encoding="utf-8")
-        return self.bot
 
     def land(self, name: str, rows: Iterable[Mapping[str, Any]], age: float = 60) -> Path:
         """Puts a JSON Lines file into the landing folder, as if it had been there for ``age`` seconds."""

@@ -139,7 +139,7 @@ def parse_file(path: Path, name: str, sha256: str, sources: Sources) -> Iterator
             except RowError as error:
                 fields = {"raw": raw[:RAW_LIMIT], "reason": str(error)}
             yield _identified(fields, name, sha256, line)
-    except (OSError, EOFError, zlib.error, pa.ArrowException, csv.Error) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException, csv.Error) as error:
         reason = f"the file cannot be read on from here: {_one_line(error)}; land a complete copy of it"
         yield _identified({"raw": "", "reason": reason}, name, sha256, last_line + 1)
     else:

@@ -4,7 +4,7 @@ from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
-from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.deploy.record import live_deployment, newest_event
 from resources.environment import Home
 from resources.lakehouse import Lake
 
@@ -20,6 +20,8 @@ def run(key: str | None = None) -> dict[str, Any]:
 
 def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
     live = live_deployment(lake.table(key, "deployments"))
+    newest = newest_event(lake.table(key, "deployments"))
+    waiting = newest["deployment_id"] if newest and newest["event"] == "verified" else None
     report: dict[str, Any] = {
         "bot": key,
         "language": live.config["language"] if live else None,
@@ -27,6 +29,7 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         "model_id": live.model_id if live else None,
         "deployed_at": live.at.isoformat() if live else None,
         "metrics": live.metrics if live else None,
+        "waits_for_promote": waiting,
     }
     try:
         bot = load_bot(home.bots, key)
@@ -56,5 +59,7 @@ def describe(report: dict[str, Any]) -> str:
             state = "behind: " + "; ".join(f"{name}: {', '.join(why)}" for name, why in bot["reasons"].items())
         else:
             state = "up to date"
+        if bot["waits_for_promote"]:
+            state += f"; deployment {bot['waits_for_promote'][:12]} waits for: ./chatbot promote {bot['bot']}"
         lines.append(f"{bot['bot']:<16} {bot['language'] or '-':<8} {live}; {state}")
     return "\n".join(lines) or "no bots; write bots/<tenant>/<name>.yaml with 'language: en'"

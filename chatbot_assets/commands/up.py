@@ -21,7 +21,7 @@ from chatbot_assets.commands.doctor import port_is_free
 from chatbot_assets.deploy.record import live_deployment
 from resources.environment import PROJECT, Home
 from resources.lakehouse import Lake
-from serving.tokens import ensure_tokens
+from serving.tokens import TOKENS_FILE, ensure_tokens
 
 DEMO_TENANT = "demo"
 LOOK_SECONDS = 1.0
@@ -43,7 +43,6 @@ def run(*, port: int, dagster_port: int, demo: bool) -> None:
         prepare_dagster_home(home)
         if demo:
             _land_demo(home)
-        tokens = ensure_tokens(home.root / "tokens.json", {key.partition(".")[0] for key in bot_keys(home.bots)})
         children = {
             "dagster": _start("dagster", home, ["-m", "dagster", "dev", *_dagster_arguments(dagster_port)]),
             "service": _start("service", home, ["-m", "serving", "--port", str(port)]),
@@ -52,7 +51,7 @@ def run(*, port: int, dagster_port: int, demo: bool) -> None:
             _say(f"starting; logs are in {home.logs}")
             _wait_for(f"http://127.0.0.1:{port}/healthz", children, home)
             _wait_for(f"http://127.0.0.1:{dagster_port}/server_info", children, home)
-            _introduce(port, dagster_port, tokens)
+            _introduce(port, dagster_port)
             _follow(home, children)
         except KeyboardInterrupt:
             _say("stopping")
@@ -140,11 +139,9 @@ def _last_line(log: Path) -> str:
     return lines[-1][:200] if lines else "it said nothing"
 
 
-def _introduce(port: int, dagster_port: int, tokens: dict[str, str]) -> None:
+def _introduce(port: int, dagster_port: int) -> None:
     _say(f"Dagster's UI   http://127.0.0.1:{dagster_port}/asset-groups")
     _say(f"chat service   http://127.0.0.1:{port}/v1/bots  (loopback only)")
-    for tenant, token in sorted(tokens.items()):
-        _say(f"token of {tenant}: {token}")
     _say("ask a bot with ./chatbot ask KEY TEXT; Ctrl-C stops everything")
 
 
@@ -154,6 +151,11 @@ def _follow(home: Home, children: dict[str, Any]) -> None:
     said: dict[str, str] = {}
     while True:
         _check_alive(children, home)
+        tenants = {key.partition(".")[0] for key in bot_keys(home.bots)}
+        for tenant, token in sorted(ensure_tokens(home.root / TOKENS_FILE, tenants).items()):
+            if tenant in tenants and said.get(f"token of {tenant}") != token:
+                said[f"token of {tenant}"] = token
+                _say(f"token of {tenant}: {token}")
         for key in bot_keys(home.bots):
             line = _state_of(home, lake, key)
             if line and said.get(key) != line:

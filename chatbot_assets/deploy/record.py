@@ -26,7 +26,7 @@ class Deployment:
 
 
 def newest_event(deployments: LakeTable) -> dict[str, Any] | None:
-    """The last row of the history, whole; of the events of one moment the one that comes last in a deployment's life."""
+    """The last row of the history; of the events of one moment the one that comes last in a deployment's life."""
     if deployments.last() is None:
         return None
     rows: list[dict[str, Any]] = deployments.arrow().to_pylist()

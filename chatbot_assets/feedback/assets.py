@@ -7,16 +7,14 @@ from chatbot_assets.tables import CONVERSATIONS
 from resources.environment import Home
 from resources.lakehouse import Lake
 
-
-def _properties() -> dict[str, object]:
-    return {name: value for name, value in asset_properties(CONVERSATIONS, {"python"}).items() if name != "kinds"}
+_SHOWN = asset_properties(CONVERSATIONS, set())
 
 
 @dg.observable_source_asset(
     name=CONVERSATIONS.name,
-    group_name=CONVERSATIONS.stage,
-    description=CONVERSATIONS.description,
-    partitions_def=asset_properties(CONVERSATIONS, set())["partitions_def"],
+    # An observed asset takes kinds as tags, and no owners.
+    tags={f"dagster/kind/{kind}": "" for kind in _SHOWN["kinds"]},
+    **{name: _SHOWN[name] for name in ("group_name", "description", "metadata", "partitions_def")},
 )
 def conversations(home: dg.ResourceParam[Home]) -> dg.DataVersionsByPartition:
     """The newest version of each bot's conversations."""

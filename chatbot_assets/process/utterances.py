@@ -61,10 +61,11 @@ def candidates(dialogues: "DataFrame", module_key: str) -> "DataFrame":
     from pyspark.sql import functions as F
 
     conversation = Window.partitionBy("dialogue_id", "file_sha256").orderBy("turn", "source_line")
-    is_reply = F.col("dialogue_id").isNotNull() & (F.lead("speaker").over(conversation) == "bot")
-    answer = F.coalesce("answer", F.when(is_reply, F.lead("text").over(conversation)))
+    reply = F.when(F.lead("speaker").over(conversation) == "bot", F.lead("text").over(conversation))
+    turns = dialogues.filter(F.col("dialogue_id").isNotNull()).withColumn("answer", F.coalesce("answer", reply))
     return (
-        dialogues.withColumn("answer", answer)
+        dialogues.filter(F.col("dialogue_id").isNull())
+        .unionByName(turns)
         .filter((F.col("speaker") == "user") & (F.col("intent").isNotNull() | F.col("answer").isNotNull()))
         .select(
             _hash(F.lit(module_key), F.col("text")).alias("text_key"),

@@ -4,37 +4,13 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
-from chatbot_assets.embed.vectors import text_id, unpack_vectors
 from chatbot_assets.tables import MODELS
 from chatbot_assets.train.intent_model import IntentModelConfig
-from chatbot_assets.train.training import TrainingRows, train_model
-from resources.delta_io import PinnedTable
+from chatbot_assets.train.rows import read_rows
+from chatbot_assets.train.training import train_model
 from resources.lakehouse import Change
 from resources.model_store import file_hashes, model_id, pack
-
-
-def read_rows(utterances: PinnedTable, embeddings: PinnedTable, split: str) -> TrainingRows:
-    """The utterances in use of one split, in the order of their ids, with their vectors."""
-    table = utterances.arrow("utterance_id", "text", "tokens", "intent", "answer", "split", "excluded")
-    used = pc.and_(pc.equal(table.column("split"), split), pc.is_null(table.column("excluded")))
-    table = table.filter(used).sort_by("utterance_id")
-    texts = table.column("text").to_pylist()
-    vectors = embeddings.arrow("text_id", "vector")
-    places = pc.index_in(pa.array([text_id(text) for text in texts], pa.string()), vectors.column("text_id"))
-    found = unpack_vectors(vectors.column("vector").take(places)) if texts else np.zeros((0, 0), np.float32)
-    return TrainingRows(
-        ids=table.column("utterance_id").to_pylist(),
-        texts=texts,
-        tokens=table.column("tokens").to_pylist(),
-        intents=table.column("intent").to_pylist(),
-        answers=table.column("answer").to_pylist(),
-        vectors=found,
-    )
 
 
 def _compute(stage: Stage) -> Change:

@@ -139,8 +139,8 @@ def train_intent_model(
 ) -> IntentModel:
     """Trains a classifier on n labelled texts, their words and their sentence vectors (n, d).
 
-    The same rows (in any order) and configuration give bit-equal weights on one machine: nothing is drawn at random. `progress` is told about each step in a line of English. Raises ValueError without rows or when
-    lengths differ.
+    The same rows (in any order) and configuration give bit-equal weights on one machine: nothing is drawn at random.
+    `progress` is told about each step in a line of English. Raises ValueError without rows or when lengths differ.
     """
     rows = _Rows.of(texts, tokens, vectors, intents, config)
     tell = progress or (lambda _: None)

@@ -57,6 +57,10 @@ class KnownTexts:
         """Cosines (n, texts) between vectors (n, dimension) and the known texts."""
         return vectors @ self.vectors.T
 
+    def questions_without_intent(self) -> NDArray[np.intp]:
+        """The places of the texts that have an answer but no intent."""
+        return np.flatnonzero((self.intent_of < 0) & (self.answer_of >= 0))
+
     def answer(self, place: int) -> str | None:
         """The answer of a known text, if it has one."""
         return self.answers[self.answer_of[place]] if self.answer_of[place] >= 0 else None

@@ -6,7 +6,7 @@ The folder's bytes depend on the rows, their vectors, the configuration and the 
 import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from chatbot_assets.train.calibration import Confidence, Thresholds, calibrate_thresholds
 from chatbot_assets.train.intent_model import IntentModelConfig, pseudo_out_of_scope, train_intent_model
 from chatbot_assets.train.known_texts import KnownTexts
+from chatbot_assets.train.rows import TrainingRows
 
 RESULT_LIBRARIES = ["torch", "numpy", "scipy", "safetensors"]
 MANIFEST_FORMAT = 1
@@ -23,28 +24,6 @@ OUT_OF_SCOPE_SHARE = 0.1
 """Share of a bot's turns that are assumed to be out of its scope when the thresholds are calibrated."""
 QUESTION_SAMPLE = 2_000
 """Questions whose nearest other question is looked at when the thresholds of a bot without intents are calibrated."""
-
-
-@dataclass(frozen=True)
-class TrainingRows:
-    """Parallel columns of the utterances that may be learnt from; ``vectors`` is (rows, dimension)."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    tokens: Sequence[Sequence[str]]
-    intents: Sequence[str | None]
-    answers: Sequence[str | None]
-    vectors: NDArray[np.float32]
-
-    def take(self, places: Sequence[int]) -> "TrainingRows":
-        return TrainingRows(
-            [self.ids[i] for i in places],
-            [self.texts[i] for i in places],
-            [self.tokens[i] for i in places],
-            [self.intents[i] for i in places],
-            [self.answers[i] for i in places],
-            self.vectors[list(places)],
-        )
 
 
 def train_model(
@@ -70,11 +49,12 @@ def train_model(
     precisions = {"answer_precision": answer_precision, "suggest_precision": suggest_precision}
     known = KnownTexts.build(rows.ids, rows.texts, rows.answers, rows.intents, rows.vectors)
     known.save(folder / "known")
-    confidence = None
+    confidence, by_intent, by_question = None, None, None
     if labelled.ids:
-        confidence, thresholds = _train_intents(folder / "intent", labelled, config, precisions, progress)
-    else:
-        thresholds = question_thresholds(known, **precisions)
+        confidence, by_intent = _train_intents(folder / "intent", labelled, config, precisions, progress)
+    unlabelled = known.questions_without_intent()
+    if len(unlabelled):
+        by_question = question_thresholds(known, unlabelled, **precisions)
     manifest = {
         "format": MANIFEST_FORMAT,
         "bot": bot,
@@ -85,7 +65,10 @@ def train_model(
         "dimension": int(rows.vectors.shape[1]),
         "config": {"model": asdict(config), **precisions},
         "confidence": asdict(confidence) if confidence else None,
-        "thresholds": asdict(thresholds),
+        "thresholds": {
+            "intent": asdict(by_intent) if by_intent else None,
+            "question": asdict(by_question) if by_question else None,
+        },
     }
     (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
     return manifest
@@ -118,19 +101,21 @@ def _train_intents(
     return confidence, thresholds
 
 
-def question_thresholds(known: KnownTexts, *, answer_precision: float, suggest_precision: float) -> Thresholds:
-    """Thresholds on the cosine for a bot that has answers only: each question, left out, asks its nearest other one.
+def question_thresholds(
+    known: KnownTexts, questions: NDArray[np.intp], *, answer_precision: float, suggest_precision: float
+) -> Thresholds:
+    """Thresholds on the cosine for questions that have an answer but no intent: each, left out, asks its nearest other.
 
-    The other question's answer is right when it equals the question's own.
+    The other question's answer is right when it equals the question's own. ``questions`` are places among the texts.
     """
-    places = np.unique(np.linspace(0, len(known.ids) - 1, QUESTION_SAMPLE).astype(int))
-    scores = np.zeros(len(places), np.float32)
-    correct = np.zeros(len(places), bool)
-    for start in range(0, len(places), 256):
-        part = places[start : start + 256]
-        likeness = known.likeness(known.vectors[part])
-        likeness[np.arange(len(part)), part] = -1.0
-        nearest = likeness.argmax(axis=1)
+    sample = questions[np.unique(np.linspace(0, len(questions) - 1, QUESTION_SAMPLE).astype(int))]
+    scores = np.zeros(len(sample), np.float32)
+    correct = np.zeros(len(sample), bool)
+    for start in range(0, len(sample), 256):
+        part = sample[start : start + 256]
+        likeness = known.vectors[part] @ known.vectors[questions].T
+        likeness[part[:, None] == questions[None, :]] = -1.0
+        nearest = questions[likeness.argmax(axis=1)]
         scores[start : start + len(part)] = likeness.max(axis=1)
         correct[start : start + len(part)] = known.answer_of[nearest] == known.answer_of[part]
     return calibrate_thresholds(scores, correct, answer_precision=answer_precision, suggest_precision=suggest_precision)

@@ -11,8 +11,7 @@ from chatbot_assets.checks import MAY_BE_DEPLOYED, may_be_deployed
 from chatbot_assets.delta_asset import Stage, delta_asset
 from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.tables import EVALUATIONS
-from chatbot_assets.train.assets import read_rows
-from chatbot_assets.train.training import TrainingRows
+from chatbot_assets.train.rows import TrainingRows, read_rows
 from chatbot_assets.validate.evaluation import (
     evaluate_rows,
     judge,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chatbot_assets.train.training import TrainingRows
+from chatbot_assets.train.rows import TrainingRows
 from chatbot_assets.validate.metrics import EvaluatedRow, evaluate
 from serving.responder import ANSWERED, Reply, Responder
 
@@ -116,7 +116,8 @@ def judge(
 def _sign_test(lost: int, won: int) -> float:
     """How often as many losses or more come up when a loss is as likely as a win (exact and one-sided)."""
     rows = lost + won
-    return sum(math.comb(rows, losses) for losses in range(lost, rows + 1)) / 2**rows
+    ways = sum(math.comb(rows, losses) for losses in range(lost, rows + 1))
+    return math.exp(math.log(ways) - rows * math.log(2))
 
 
 def metric_rows(

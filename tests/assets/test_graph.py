@@ -1,6 +1,7 @@
 """The whole graph on real tables: what a refresh makes, what it makes again, and what stops it."""
 
 import json
+import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -228,7 +229,7 @@ FROM_UTTERANCES = {"utterances", "embeddings", "models", "evaluations", "deploym
         ({"train": {"answer_precision": 0.8}}, {"models", "evaluations", "deployments"}),
         ({"validate": {"minimum_accuracy": 0.1}}, {"evaluations", "deployments"}),
         ({"messages": {"failed": "Pardon?"}}, {"deployments"}),
-        ({"resources": {"threads": 1}}, set()),
+        ({"resources": {"processes": 1}}, set()),
     ],
     ids=["process", "embed", "train", "validate", "messages", "resources"],
 )  # fmt: skip
@@ -354,7 +355,10 @@ def _damage_a_cell(path: Path) -> None:
     largest = max(rows, key=lambda found: len(found["data"]))
     middle = len(largest["data"]) // 2
     largest["data"] = largest["data"][:middle] + b"\xa5\x5a" + largest["data"][middle + 2 :]
+    before = path.stat().st_size
     pq.write_table(pa.Table.from_pylist(rows, table.schema), path, compression="zstd")
+    log = path.parents[2] / "_delta_log" / f"{0:020d}.json"
+    log.write_text(log.read_text("utf-8").replace(f'"size":{before}', f'"size":{path.stat().st_size}'), "utf-8")
 
 
 def _damage_the_file(path: Path) -> None:
@@ -385,10 +389,15 @@ def test_a_model_whose_bytes_are_damaged_in_the_lake_is_refused_with_one_line(
     bot.configure(messages={"failed": "Pardon?"})
     refreshed = bot.refresh()
     assert not refreshed.success
-    assert refreshed.failure and "\n" not in refreshed.failure
+    assert refreshed.failure and "\n" not in refreshed.failure, refreshed.error
     assert live.model_id in refreshed.failure and "damaged" in refreshed.failure
     assert bot.live == live
-    assert not list((bot.home.cache / "models").glob(f"*{live.model_id}*")), "nothing damaged is left in the cache"
+    assert not list((bot.home.cache / "models").iterdir()), "nothing damaged is left in the cache"
+
+    assert refreshed.failure.endswith(f"remove {bot.table('models').path} and refresh the bot")
+    shutil.rmtree(bot.table("models").path)
+    assert bot.refresh().success, "what the line says helps"
+    assert bot.live and bot.live.model_id == live.model_id
 
 
 # -- two refreshes at once ----------------------------------------------------------------------------------------

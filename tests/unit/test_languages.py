@@ -233,7 +233,7 @@ def test_the_minimum_share_of_a_languages_letters_is_a_parameter() -> None:
     "parameters", [{"scripts": ["Klingon"]}, {"scripts": []}, {"scripts": ["Han"], "minimum_share": 2}]
 )
 def test_a_language_check_refuses_parameters_that_make_no_sense(parameters: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match="must be|name at least one of"):
+    with pytest.raises(ValueError, match=r"must be|name at least one of"):
         ScriptCheck(**parameters)
 
 

@@ -1,6 +1,6 @@
 """Row-level reuse: only rows that were not computed before are computed, and they are computed once."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,7 +15,7 @@ DDL = "key string, length bigint"
 def counting(log: Path) -> Compute:
     """Gives the length of each row's text, and writes down the keys of the rows that it was given."""
 
-    def compute(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def compute(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in batches:
             keys = batch.column("key").to_pylist()
             with log.open("a", encoding="utf-8") as lines:
