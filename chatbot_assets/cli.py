@@ -161,9 +161,10 @@ def entry_point() -> None:
         sys.exit(2)
     except (ValueError, RuntimeError, OSError) as error:
         from chatbot_assets.bot import BotError
+        from chatbot_assets.train.manifest import ModelFormatError
         from resources.lakehouse import LakeError
 
-        if not isinstance(error, BotError | LakeError):
+        if not isinstance(error, BotError | LakeError | ModelFormatError):
             raise
         click.echo(f"chatbot: {error}", err=True)
         sys.exit(2)

@@ -7,7 +7,7 @@ it reports the table as it is and commits nothing.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import dagster as dg
@@ -163,6 +163,10 @@ def running(
         with lake.writing(key):
             lake_table = lake.table(key, table.name)
             last = lake_table.last()
+            # They were loaded before the bot's tables were ours; another refresh may have renewed them since.
+            inputs = {
+                name: replace(pinned, commit=pinned.table.last() or pinned.commit) for name, pinned in inputs.items()
+            }
             pins = pinned_inputs(table, {name: pinned.commit for name, pinned in inputs.items()}) or {}
             yield (
                 Stage(

@@ -25,6 +25,7 @@ _ACTIVE = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+_ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.SUCCESS]
 
 
 @dg.sensor(job=refresh, minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
@@ -67,17 +68,17 @@ def _request(instance: dg.DagsterInstance, state: BotState) -> dg.RunRequest | s
     tag = {BOT_TAG: state.key}
     if instance.get_runs(dg.RunsFilter(tags=tag, statuses=_ACTIVE), limit=1):
         return f"{state.key}: a run is under way"
-    failed = instance.get_run_records(
-        dg.RunsFilter(tags=tag | {CAUSE_TAG: state.cause}, statuses=[dg.DagsterRunStatus.FAILURE])
-    )
+    # Also a run that was cancelled, or one that succeeded before the tables were lost: each was an attempt.
+    ended = instance.get_run_records(dg.RunsFilter(tags=tag | {CAUSE_TAG: state.cause}, statuses=_ENDED))
+    failed = [record for record in ended if record.dagster_run.status == dg.DagsterRunStatus.FAILURE]
     if len(failed) >= ATTEMPTS:
         return f"{state.key}: blocked after {len(failed)} failed runs; see the last one"
-    ended = max((record.end_time or 0.0 for record in failed), default=0.0)
-    if failed and time.time() < ended + BACK_OFF_SECONDS * 2 ** (len(failed) - 1):
-        return f"{state.key}: the last run failed; trying again soon"
+    last = max((record.end_time or 0.0 for record in ended), default=0.0)
+    if ended and time.time() < last + BACK_OFF_SECONDS * 2 ** (len(ended) - 1):
+        return f"{state.key}: the last run failed or changed nothing; trying again soon"
     reason = "; ".join(f"{item.table}: {', '.join(item.reasons)}" for item in state.stale)
     return dg.RunRequest(
-        run_key=f"{state.key}:{state.cause}:{len(failed)}",
+        run_key=f"{state.key}:{state.cause}:{len(ended)}",
         partition_key=state.key,
         tags={BOT_TAG: state.key, CAUSE_TAG: state.cause, REASON_TAG: reason[:500]},
     )

@@ -249,7 +249,9 @@ class LakeTable:
         """The rows in batches, for work that must not hold them all."""
         if self.last() is None:
             return
-        yield from self._delta(version).to_pyarrow_dataset().to_batches(columns=list(columns))
+        for path, _ in self._active_files(version):
+            for batch in pq.ParquetFile(self.path / path).iter_batches(columns=list(columns)):
+                yield batch.select(list(columns))
 
     def frame(self, spark: "SparkSession", version: int | None = None) -> "DataFrame":
         """A lazy DataFrame, pinned to a version so that it never reads whatever is newest when it is evaluated."""
@@ -401,8 +403,8 @@ class LakeTable:
             rows.add(batch)
         return content, rows
 
-    def _active_files(self) -> list[tuple[str, int]]:
-        actions = pa.table(self._delta().get_add_actions(flatten=True))
+    def _active_files(self, version: int | None = None) -> list[tuple[str, int]]:
+        actions = pa.table(self._delta(version).get_add_actions(flatten=True))
         paths = actions.column("path").to_pylist()
         return list(zip(map(unquote, paths), actions.column("size_bytes").to_pylist(), strict=True))
 

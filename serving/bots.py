@@ -74,10 +74,12 @@ class LiveBots:
         """Loads what has been deployed since the last look."""
         for path in sorted(self._lake.root.glob("*/*/deployments/_delta_log")):
             key = _key_of(path)
-            last = self._lake.table(key, "deployments").last()
-            if last is None or self._seen.get(key) == last.version or time.monotonic() < self._retry_at.get(key, 0.0):
+            if time.monotonic() < self._retry_at.get(key, 0.0):
                 continue
             try:
+                last = self._lake.table(key, "deployments").last()
+                if last is None or self._seen.get(key) == last.version:
+                    continue
                 current, live = self._live.get(key), None
                 deployment = live_deployment(self._lake.table(key, "deployments"))
                 if deployment and not (current and current.deployment == deployment):

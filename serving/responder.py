@@ -1,7 +1,6 @@
 """Answers texts with one deployed model: the very code that validation measures and that the service runs."""
 
 import functools
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from chatbot_assets.modules import ModuleRef
 from chatbot_assets.train.calibration import Confidence
 from chatbot_assets.train.intent_model import IntentModel
 from chatbot_assets.train.known_texts import KnownTexts
+from chatbot_assets.train.manifest import read_manifest
 
 ANSWERED, SIMILAR, FAILED = "answered", "similar", "failed"
 CANDIDATES = 5
@@ -53,15 +53,19 @@ class Responder:
     """A loaded model with the modules that prepare texts for it."""
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
-        """Loads a model folder; ``config`` is the effective configuration it was deployed with."""
-        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        """Loads a model folder; ``config`` is the effective configuration it was deployed with.
+
+        Raises:
+            ModelFormatError: when another release made the model and this one cannot read it.
+        """
+        manifest = read_manifest(folder)
         self._normalise: Normaliser = ModuleRef.model_validate(config["process"]["normaliser"]).load()
         self._segment: Segmenter = ModuleRef.model_validate(config["process"]["segmenter"]).load()
         self._encoder: Encoder = ModuleRef.model_validate(config["embed"]["encoder"]).load()
         self._messages: dict[str, str] = config["messages"]
         self._known = KnownTexts.load(folder / "known")
-        self._thresholds: dict[str, dict[str, float] | None] = self.manifest["thresholds"]
-        confidence = self.manifest["confidence"]
+        self._thresholds: dict[str, dict[str, float] | None] = manifest["thresholds"]
+        confidence = manifest["confidence"]
         self._intents = IntentModel.load(folder / "intent") if confidence else None
         self._confidence = Confidence(**confidence) if confidence else None
         self._labelled = np.flatnonzero(self._known.intent_of >= 0)

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,10 @@ from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable, Record
 
 KEY = "acme.faq"
+OTHER = "globex.help"
+"""A bot of another tenant."""
+SECRET = "The vault opens at midnight."
+"""What only the other tenant's bot says."""
 NAMES = [table.name for table in MATERIALISED]
 
 _SUBJECTS = {
@@ -57,6 +61,15 @@ _FRAMES = (
 )
 MISLABELLED = "Who handles parcel"
 """Is held out and has a wrong label, so that no model can be right about every held-out row."""
+
+
+def wait_for(happened: Callable[[], object], seconds: float = 30, every: float = 0.02) -> float:
+    """Waits until something is so; gives the seconds it took."""
+    started = time.monotonic()
+    while not happened():
+        assert time.monotonic() < started + seconds, f"did not happen within {seconds} s"
+        time.sleep(every)
+    return time.monotonic() - started
 
 
 def small_rows() -> list[dict[str, str]]:

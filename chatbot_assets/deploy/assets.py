@@ -1,4 +1,4 @@
-"""Declares ``deployments``."""
+"""Declares ``deployments``. The computing code is imported when it runs: loading the graph stays light."""
 
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -8,7 +8,6 @@ import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
 from chatbot_assets.deploy.record import live_deployment, newest_event
-from chatbot_assets.deploy.verification import deployment_id, events, verify
 from chatbot_assets.tables import DEPLOYMENTS, MATERIALISED
 from resources.environment import code_revision
 from resources.lakehouse import Change
@@ -16,6 +15,8 @@ from resources.model_store import unpack
 
 
 def _compute(stage: Stage) -> Change:
+    from chatbot_assets.deploy.verification import deployment_id, events, verify
+
     evaluation = stage.inputs["evaluations"].commit.record
     models = stage.inputs["models"]
     assert evaluation is not None and models.commit.record is not None

@@ -1,4 +1,4 @@
-"""Declares ``models``."""
+"""Declares ``models``. The computing code is imported when it runs: loading the graph stays light."""
 
 import tempfile
 from datetime import UTC, datetime
@@ -6,14 +6,15 @@ from pathlib import Path
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
 from chatbot_assets.tables import MODELS
-from chatbot_assets.train.intent_model import IntentModelConfig
-from chatbot_assets.train.rows import read_rows
-from chatbot_assets.train.training import train_model
 from resources.lakehouse import Change
 from resources.model_store import file_hashes, model_id, pack
 
 
 def _compute(stage: Stage) -> Change:
+    from chatbot_assets.train.intent_model import IntentModelConfig
+    from chatbot_assets.train.rows import read_rows
+    from chatbot_assets.train.training import train_model
+
     rows = read_rows(stage.inputs["utterances"], stage.inputs["embeddings"], "train")
     if not rows.ids:
         raise StageError(

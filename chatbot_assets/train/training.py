@@ -3,7 +3,6 @@
 The folder's bytes depend on the rows, their vectors, the configuration and the code alone.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -16,10 +15,10 @@ from numpy.typing import NDArray
 from chatbot_assets.train.calibration import Confidence, Thresholds, calibrate_thresholds
 from chatbot_assets.train.intent_model import IntentModelConfig, pseudo_out_of_scope, train_intent_model
 from chatbot_assets.train.known_texts import KnownTexts
+from chatbot_assets.train.manifest import write_manifest
 from chatbot_assets.train.rows import TrainingRows
 
 RESULT_LIBRARIES = ["torch", "numpy", "scipy", "safetensors"]
-MANIFEST_FORMAT = 1
 OUT_OF_SCOPE_SHARE = 0.1
 """Share of a bot's turns that are assumed to be out of its scope when the thresholds are calibrated."""
 QUESTION_SAMPLE = 2_000
@@ -56,7 +55,6 @@ def train_model(
     if len(unlabelled):
         by_question = question_thresholds(known, unlabelled, **precisions)
     manifest = {
-        "format": MANIFEST_FORMAT,
         "bot": bot,
         "language": language,
         "rows": len(rows.ids),
@@ -70,8 +68,7 @@ def train_model(
             "question": asdict(by_question) if by_question else None,
         },
     }
-    (folder / "manifest.json").write_text(json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True), "utf-8")
-    return manifest
+    return write_manifest(folder, manifest)
 
 
 def _train_intents(

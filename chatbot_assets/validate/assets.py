@@ -1,9 +1,10 @@
-"""Declares ``evaluations``."""
+"""Declares ``evaluations``. The computing code is imported when it runs: loading the graph stays light."""
 
 import hashlib
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
@@ -11,21 +12,27 @@ from chatbot_assets.checks import MAY_BE_DEPLOYED, may_be_deployed
 from chatbot_assets.delta_asset import Stage, delta_asset
 from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.tables import EVALUATIONS
-from chatbot_assets.train.rows import TrainingRows, read_rows
-from chatbot_assets.validate.evaluation import (
-    evaluate_rows,
-    judge,
-    measure_latency,
-    metric_rows,
-    reply_to,
-    sample_replies,
-)
+from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Change
 from resources.model_store import unpack
-from serving.responder import Reply, Responder
+
+if TYPE_CHECKING:
+    from chatbot_assets.train.rows import TrainingRows
+    from serving.responder import Reply
 
 
 def _compute(stage: Stage) -> Change:
+    from chatbot_assets.train.rows import read_rows
+    from chatbot_assets.validate.evaluation import (
+        evaluate_rows,
+        judge,
+        measure_latency,
+        metric_rows,
+        reply_to,
+        sample_replies,
+    )
+    from serving.responder import Responder
+
     models = stage.inputs["models"]
     assert models.commit.record is not None
     model_id = models.commit.record.data_version
@@ -61,13 +68,20 @@ def _compute(stage: Stage) -> Change:
     )
 
 
-def _champion(stage: Stage, model_id: str, rows: TrainingRows) -> tuple[str | None, list[Reply] | None]:
-    """The live model's id and its replies to the same rows; none when there is none or it is this one."""
+def _champion(stage: Stage, model_id: str, rows: "TrainingRows") -> tuple[str | None, "list[Reply] | None"]:
+    """The live model's id and its replies to the same rows; none without one, or when it is this one or unreadable."""
+    from chatbot_assets.validate.evaluation import reply_to
+    from serving.responder import Responder
+
     live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
     if live is None or live.model_id == model_id:
         return None, None
     folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
-    champion = Responder(folder, live.config)
+    try:
+        champion = Responder(folder, live.config)
+    except ModelFormatError as error:
+        stage.log(f"the champion cannot be compared with: {error}")
+        return None, None
     now = stage.bot.effective()
     prepared_alike = live.config["process"] == now["process"] and live.config["embed"] == now["embed"]
     return live.model_id, reply_to(champion, rows) if prepared_alike else champion.respond(list(rows.texts))

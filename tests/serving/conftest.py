@@ -1,5 +1,42 @@
-"""Gives the tests of this folder the small bot."""
+"""The small bot, a bot of another tenant, and the chat service over both."""
 
-from small_bot import bot, first
+from collections.abc import Iterator
 
-__all__ = ["bot", "first"]
+import pytest
+from fastapi.testclient import TestClient
+from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, first, small_rows, wait_for
+
+from serving.app import create_app
+from serving.tokens import ensure_tokens
+
+__all__ = ["bot", "client", "first", "headers", "served", "tokens"]
+
+
+@pytest.fixture(scope="module")
+def served(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathFactory) -> SmallBot:
+    """A home with the small bot and one of another tenant, whose answers are its own business."""
+    copy = first[0].copy(tmp_path_factory.mktemp("served"))
+    other = SmallBot(copy.root, OTHER)
+    other.configure(description="Help for Globex")
+    other.land("home.jsonl", [found | {"answer": SECRET} for found in small_rows()])
+    assert other.refresh().success
+    return copy
+
+
+@pytest.fixture(scope="module")
+def tokens(served: SmallBot) -> dict[str, str]:
+    return ensure_tokens(served.home.root / "tokens.json", {"acme", "globex"})
+
+
+@pytest.fixture(scope="module")
+def client(served: SmallBot, tokens: dict[str, str]) -> Iterator[TestClient]:
+    """The service, with both bots loaded."""
+    with TestClient(create_app(served.home), raise_server_exceptions=False) as found:
+        wait_for(lambda: found.get("/readyz").status_code == 200)
+        yield found
+
+
+@pytest.fixture
+def headers(tokens: dict[str, str]) -> dict[str, str]:
+    """Those of the small bot's tenant."""
+    return {"Authorization": f"Bearer {tokens['acme']}"}

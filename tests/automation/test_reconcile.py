@@ -1,0 +1,304 @@
+"""Ticks of the one sensor, as the daemon makes them: over real tables, bot files, landing files and runs."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.events import DagsterEvent, DagsterEventType
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from small_bot import KEY, Refreshed, SmallBot, row, small_rows
+
+from chatbot_assets import sensors
+from chatbot_assets.bot import bot_file
+from chatbot_assets.definitions import build_defs
+from chatbot_assets.jobs import BOT_TAG, REASON_TAG, REFRESH
+from chatbot_assets.partitions import BOTS
+from chatbot_assets.sensors import ATTEMPTS, reconcile
+
+NORMALISER = "class Mine:\n    def __call__(self, text):\n        {}\n"
+BROKEN = NORMALISER.format("raise RuntimeError('the normaliser is broken')")
+WHOLE = NORMALISER.format("return text.lower()")
+
+
+class Daemon:
+    """Does with a tick's result what Dagster's daemon does, on an instance of its own."""
+
+    def __init__(self, bot: SmallBot, instance: dg.DagsterInstance) -> None:
+        self.bot = bot
+        self.instance = instance
+        self.definitions = build_defs(resource_overrides={"home": bot.home})
+        self.keys_of_runs: set[str] = set()
+        self.said: str | None = None
+
+    def tick(self) -> list[dg.RunRequest]:
+        """The runs that the daemon would start: a run key that was used before starts none."""
+        context = dg.build_sensor_context(
+            instance=self.instance,
+            instance_ref=InstanceRef.from_dir(str(self.bot.root)),  # with one, partitions are looked up as in a daemon
+            definitions=self.definitions,
+            resources={"home": self.bot.home},
+        )
+        data = reconcile.evaluate_tick(context)
+        for change in data.dynamic_partitions_requests or []:
+            if isinstance(change, dg.AddDynamicPartitionsRequest):
+                self.instance.add_dynamic_partitions(change.partitions_def_name, list(change.partition_keys))
+            else:
+                for key in change.partition_keys:
+                    self.instance.delete_dynamic_partition(change.partitions_def_name, key)
+        self.said = data.skip_message
+        new = [request for request in data.run_requests or [] if request.run_key not in self.keys_of_runs]
+        self.keys_of_runs |= {request.run_key or "" for request in new}
+        return new
+
+    def execute(self, request: dg.RunRequest) -> Refreshed:
+        """Runs what a tick asked for."""
+        return SmallBot(self.bot.root, request.partition_key or "").refresh(self.instance, request.tags)
+
+    def submit(self, request: dg.RunRequest, event: DagsterEventType = DagsterEventType.RUN_START) -> dg.DagsterRun:
+        """Makes a requested run and leaves it after an event, as the run queue or another process would."""
+        repository = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("chatbot_assets"), "__repository__")
+        run = self.instance.create_run_for_job(
+            self.definitions.resolve_job_def(REFRESH),
+            tags=dict(request.tags),
+            remote_job_origin=RemoteJobOrigin(repository, REFRESH),
+            job_code_origin=JobPythonOrigin(
+                REFRESH, RepositoryPythonOrigin(sys.executable, ModuleCodePointer("chatbot_assets.definitions", "defs"))
+            ),
+        )
+        self.instance.report_dagster_event(DagsterEvent(event.value, job_name=REFRESH), run.run_id)
+        return run
+
+    @property
+    def partitions(self) -> list[str]:
+        return list(self.instance.get_dynamic_partitions(BOTS.name or ""))
+
+
+@pytest.fixture
+def daemon(bot: SmallBot) -> Iterator[Daemon]:
+    """A daemon over a bot whose tables are up to date."""
+    with dg.DagsterInstance.ephemeral() as instance:
+        found = Daemon(bot, instance)
+        assert found.tick() == []
+        yield found
+
+
+def land_more(bot: SmallBot, name: str = "more.jsonl", age: float = 60) -> Path:
+    return bot.land(name, [row(f"Where is my umbrella {name}", "weather")], age)
+
+
+def add_bot(bot: SmallBot, key: str) -> SmallBot:
+    other = SmallBot(bot.root, key)
+    other.configure()
+    return other
+
+
+# -- partitions follow the bot files ------------------------------------------------------------------------------
+
+
+def test_a_new_bot_file_becomes_a_partition_and_runs_once_it_has_data(daemon: Daemon) -> None:
+    assert daemon.partitions == [KEY], "the bot that was there"
+    other = add_bot(daemon.bot, "globex.help")
+    assert daemon.tick() == [] and daemon.partitions == [KEY, "globex.help"]
+    assert daemon.said == "all 2 bots are up to date or waiting"
+    other.land("home.jsonl", small_rows())
+    (request,) = daemon.tick()
+    assert (request.partition_key, request.tags[BOT_TAG]) == ("globex.help", "globex.help")
+    assert daemon.execute(request).success and other.live
+    assert daemon.tick() == []
+
+
+def test_a_bot_file_and_its_data_that_come_together_start_a_run_in_the_same_tick(daemon: Daemon) -> None:
+    add_bot(daemon.bot, "globex.help").land("home.jsonl", small_rows())
+    (request,) = daemon.tick()
+    assert request.partition_key == "globex.help" in daemon.partitions
+
+
+def test_when_a_bot_file_is_removed_its_partition_goes_and_its_tables_stay(daemon: Daemon) -> None:
+    bot, logs = daemon.bot, daemon.bot.logs()
+    bot_file(bot.home.bots, KEY).unlink()
+    land_more(bot)
+    assert daemon.tick() == [] and daemon.partitions == []
+    assert bot.logs() == logs and bot.live
+    bot.configure()
+    assert [request.partition_key for request in daemon.tick()] == [KEY]
+    assert daemon.partitions == [KEY]
+
+
+def test_a_broken_bot_file_is_named_and_the_other_bots_go_on(daemon: Daemon) -> None:
+    broken = bot_file(daemon.bot.home.bots, "acme.broken")
+    broken.write_text("language: klingon\n", encoding="utf-8")
+    assert daemon.tick() == []
+    assert daemon.said and f"{broken}: language: 'klingon' is unknown; allowed: " in daemon.said
+    land_more(daemon.bot)
+    assert [request.partition_key for request in daemon.tick()] == [KEY]
+    assert set(daemon.partitions) == {"acme.broken", KEY}, "its partition stays, for the file is there"
+
+
+# -- data ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_landed_file_starts_exactly_one_run_that_says_whose_and_why(daemon: Daemon) -> None:
+    land_more(daemon.bot)
+    (request,) = daemon.tick()
+    assert request.partition_key == KEY
+    assert request.tags[BOT_TAG] == KEY
+    assert request.tags[REASON_TAG] == "dialogues: 1 unread landing file: more.jsonl"
+    assert daemon.tick() == [], "the same state starts nothing"
+    assert daemon.execute(request).success
+    assert daemon.tick() == []
+    assert daemon.said == "all 1 bots are up to date or waiting"
+    candidates = [
+        found["reason"] for found in daemon.bot.rows("deployments", "event", "reason") if found["event"] == "candidate"
+    ]
+    assert request.tags[REASON_TAG] in candidates, "the deployment says why it was made"
+
+
+def test_a_hundred_files_start_one_run(daemon: Daemon) -> None:
+    for number in range(100):
+        land_more(daemon.bot, f"{number:03}.jsonl")
+    (request,) = daemon.tick()
+    assert request.tags[REASON_TAG].startswith("dialogues: 100 unread landing files: 000.jsonl, 001.jsonl, ")
+    assert daemon.execute(request).success
+    assert len(daemon.bot.rows("dialogues", "turn_id")) == 190
+    assert daemon.tick() == []
+
+
+def test_a_file_that_is_still_being_written_starts_nothing_until_it_is_complete(daemon: Daemon) -> None:
+    path = land_more(daemon.bot, age=0)
+    land_more(daemon.bot, "copying.jsonl.tmp")
+    land_more(daemon.bot, ".hidden.jsonl")
+    assert daemon.tick() == []
+    os.utime(path, (time.time() - 3,) * 2)
+    assert len(daemon.tick()) == 1
+
+
+@pytest.mark.parametrize(
+    "event", [DagsterEventType.RUN_ENQUEUED, DagsterEventType.RUN_STARTING, DagsterEventType.RUN_START]
+)
+def test_while_a_run_of_the_bot_is_under_way_no_other_is_started_and_afterwards_what_landed_meanwhile_is(
+    daemon: Daemon, event: DagsterEventType
+) -> None:
+    land_more(daemon.bot)
+    (first,) = daemon.tick()
+    under_way = daemon.submit(first, event)
+    other = add_bot(daemon.bot, "acme.other")
+    other.land("home.jsonl", small_rows())
+    land_more(daemon.bot, "meanwhile.jsonl")
+    assert [request.partition_key for request in daemon.tick()] == ["acme.other"], "other bots are not held up"
+
+    assert daemon.execute(first).success
+    land_more(daemon.bot, "afterwards.jsonl")
+    assert [request for request in daemon.tick() if request.partition_key == KEY] == []
+    daemon.instance.report_run_canceled(under_way)
+    (second,) = [request for request in daemon.tick() if request.partition_key == KEY]
+    assert "afterwards.jsonl" in second.tags[REASON_TAG] and second.run_key != first.run_key
+    assert daemon.execute(second).success
+    assert daemon.bot.state.stale == ()
+
+
+# -- configuration ------------------------------------------------------------------------------------------------
+
+
+def test_a_bot_file_that_is_changed_back_and_forth_is_refreshed_each_time(daemon: Daemon) -> None:
+    bot = daemon.bot
+    answers = []
+    for messages in ({"failed": "Pardon?"}, {}, {"failed": "Pardon?"}, {}):
+        bot.configure(**({"messages": messages} if messages else {}))
+        (request,) = daemon.tick()
+        assert request.tags[REASON_TAG] == "deployments: configuration changed"
+        assert daemon.execute(request).success
+        assert daemon.tick() == []
+        assert bot.live
+        answers.append(bot.live.config["messages"]["failed"])
+    assert answers[0] == answers[2] == "Pardon?" and answers[1] == answers[3] != "Pardon?"
+
+
+def test_a_refused_model_is_not_tried_again_until_something_changes(daemon: Daemon) -> None:
+    daemon.bot.configure(validate={"minimum_accuracy": 0.999})
+    (request,) = daemon.tick()
+    assert not daemon.execute(request).success
+    assert daemon.tick() == []
+    daemon.bot.configure(validate={"minimum_accuracy": 0.5})
+    (request,) = daemon.tick()
+    assert daemon.execute(request).success and daemon.tick() == []
+
+
+# -- failures -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(daemon: Daemon, write_module: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> Daemon:
+    """A bot whose own normaliser raises, and short pauses between the attempts."""
+    monkeypatch.setattr(sensors, "BACK_OFF_SECONDS", 0.6)
+    write_module("own_normal", BROKEN)
+    daemon.bot.configure(process={"normaliser": {"use": "own_normal:Mine"}})
+    return daemon
+
+
+def test_a_failed_run_is_repeated_with_growing_pauses_three_times_in_all_until_its_cause_changes(
+    broken: Daemon, write_module: Callable[[str, str], str]
+) -> None:
+    started = []
+    until = time.monotonic() + 30
+    while len(started) < ATTEMPTS and time.monotonic() < until:
+        for request in broken.tick():
+            started.append(time.monotonic())
+            assert not broken.execute(request).success
+            ended = time.monotonic()
+            assert broken.tick() == []
+        time.sleep(0.02)
+    assert len(started) == ATTEMPTS == 3
+    assert started[1] - started[0] >= 0.6
+    assert started[2] - started[1] >= 1.2
+    time.sleep(max(0.0, ended + 2.6 - time.monotonic()))
+    assert broken.tick() == []
+    assert broken.said == f"{KEY}: blocked after 3 failed runs; see the last one"
+
+    write_module("own_repaired", WHOLE)
+    broken.bot.configure(process={"normaliser": {"use": "own_repaired:Mine"}})
+    (request,) = broken.tick()
+    assert broken.execute(request).success and broken.tick() == []
+
+
+def test_a_bot_that_is_blocked_by_failures_is_tried_again_when_more_data_comes(broken: Daemon) -> None:
+    (request,) = broken.tick()
+    for _ in range(ATTEMPTS):
+        broken.instance.report_run_failed(broken.submit(request))
+    assert broken.tick() == [] and broken.said and "blocked after 3 failed runs" in broken.said
+    land_more(broken.bot)
+    assert len(broken.tick()) == 1
+
+
+def test_a_run_that_somebody_cancelled_is_not_the_end_of_it(broken: Daemon) -> None:
+    (request,) = broken.tick()
+    broken.instance.report_run_canceled(broken.submit(request))
+    assert broken.tick() == [], "not at once"
+    time.sleep(0.7)
+    assert len(broken.tick()) == 1
+
+
+def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_ago(
+    first: tuple[SmallBot, Refreshed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The state after the loss is that of the very beginning, for which a run was started already."""
+    monkeypatch.setattr(sensors, "BACK_OFF_SECONDS", 0.1)
+    bot = SmallBot(tmp_path)
+    bot.configure()
+    bot.land("home.jsonl", small_rows())
+    with dg.DagsterInstance.ephemeral() as instance:
+        daemon = Daemon(bot, instance)
+        (beginning,) = daemon.tick()
+        assert daemon.execute(beginning).success
+        bot.home.lake.rename(tmp_path / "lost")
+        time.sleep(0.2)
+        (again,) = daemon.tick()
+        assert again.tags == beginning.tags
+        assert daemon.execute(again).success
+        assert bot.data_versions() == first[0].data_versions()
