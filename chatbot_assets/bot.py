@@ -47,7 +47,7 @@ class Train(Section):
 
     model: dict[str, Any] = Field(default_factory=dict)
     answer_precision: float = Field(0.9, gt=0.0, lt=1.0)
-    suggest_precision: float = Field(0.5, gt=0.0, lt=1.0)
+    suggest_precision: float = Field(0.3, gt=0.0, lt=1.0)
 
     @field_validator("model")
     @classmethod

@@ -178,7 +178,7 @@ def running(
                     signature=current_signature(table, bot, pins, last),
                     inputs=inputs,
                     engine=engine,
-                    run_id=context.run_id,
+                    run_id=context.run.run_id,
                     reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
                     log=context.log.info,
                 ),

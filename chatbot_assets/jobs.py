@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import MATERIALISED
 
 REFRESH = "refresh"
@@ -13,7 +12,6 @@ CAUSE_TAG = "chatbot/cause"
 refresh = dg.define_asset_job(
     REFRESH,
     selection=dg.AssetSelection.assets(*[table.name for table in MATERIALISED]),
-    partitions_def=BOTS,
     executor_def=dg.in_process_executor,
     description="Brings one bot from its landing files to a verified deployment; computes only what has changed.",
 )

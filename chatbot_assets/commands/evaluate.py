@@ -20,8 +20,8 @@ LATENCY_ROWS = 200
 
 def run(key: str, file: Path) -> dict[str, Any]:
     """The contract's metrics, for rows with ``text`` and ``intent`` (null: out of scope) and/or ``answer``."""
-    live = deployed(key)
     rows = _read(file)
+    live = deployed(key)
     texts = [row["text"] for row in rows]
     replies = []
     console = Console(stderr=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +19,9 @@ class Thresholds:
     """Where a turn is answered, where "did you mean…?" is offered, and what was measured there on held-out rows.
 
     A turn whose score is at least `answer` is answered; at least `suggest`, it is offered candidates; else it failed.
-    `*_precision` is the share of right rows among the rows at or above the threshold, and `*_coverage` the share of
-    all rows that stand there (0–1); a precision without rows is None. `*_reached` says whether the asked precision
-    could be reached at all.
+    `*_precision` is the share of right rows among those answered, or among those offered candidates, and `*_coverage`
+    the share that these are of all rows (0–1); a precision without rows is None. `*_reached` says whether the asked
+    precision could be reached at all.
     """
 
     answer: float
@@ -42,14 +43,17 @@ def calibrate_thresholds(
     suggest_precision: float,
     out_of_scope_share: float | None = None,
 ) -> Thresholds:
-    """Finds the smallest scores at and above which held-out rows reach the asked precisions (0–1).
+    """Finds the smallest scores at which held-out rows reach the asked precisions (0–1).
+
+    `answer_precision` is asked of the rows at or above `answer`, `suggest_precision` of those between the thresholds:
+    turns that are right less often than that are better told that they were not understood.
 
     `scores` and `correct` are (n,): the confidence of each held-out row, and whether its top intent is right. An
     out-of-scope row (`is_out_of_scope`, or None when there is none) is never right; together these rows weigh as much
     as if `out_of_scope_share` (0–1) of all turns were out of scope, or one each when that is None. The precision that
     is compared is Jeffreys' estimate (right + ½) / (rows + 1), so that a handful of lucky rows opens nothing. Where no
-    score reaches it, the threshold is the score with the highest estimate: the most careful that the data supports.
-    `answer` is never below `suggest`. Without rows both are 1 and nothing is reached. Raises ValueError for a
+    score reaches it, `answer` is the score with the highest estimate, the most careful that the data supports, and
+    `suggest` equals `answer`. Without rows both are 1 and nothing is reached. Raises ValueError for a
     precision outside 0–1 or arrays of different lengths.
     """
     for asked in (answer_precision, suggest_precision):
@@ -60,11 +64,19 @@ def calibrate_thresholds(
     if not len(scores) == len(right) == len(outside):
         raise ValueError(f"{len(scores)} scores, but {len(right)} rows that are right or wrong")
     right, weights = right & ~outside, row_weights(outside, out_of_scope_share)
-    suggest, suggest_reached = _smallest(scores, right, weights, suggest_precision)
     answer, answer_reached = _smallest(scores, right, weights, answer_precision)
-    answer = max(answer, suggest)
-    at_answer, at_suggest = (_measure(scores, right, weights, threshold) for threshold in (answer, suggest))
-    return Thresholds(answer, suggest, *at_answer, answer_reached, *at_suggest, suggest_reached)
+    below = np.asarray(scores) < answer
+    suggest, suggest_reached = _smallest(scores[below], right[below], weights[below], suggest_precision)
+    suggest = suggest if suggest_reached else answer
+    offered = below & (np.asarray(scores) >= suggest)
+    return Thresholds(
+        answer=answer,
+        suggest=suggest,
+        **_measured("answer", right, weights, ~below),
+        answer_reached=answer_reached,
+        **_measured("suggest", right, weights, offered),
+        suggest_reached=suggest_reached,
+    )
 
 
 def row_weights(is_out_of_scope: npt.NDArray[np.bool_], share: float | None) -> Array:
@@ -90,13 +102,11 @@ def _smallest(scores: Array, right: npt.NDArray[np.bool_], weights: Array, preci
     return (float(ranked[reaching[-1]]), True) if len(reaching) else (float(ranked[estimate.argmax()]), False)
 
 
-def _measure(
-    scores: Array, right: npt.NDArray[np.bool_], weights: Array, threshold: float
-) -> tuple[float | None, float]:
-    above = np.asarray(scores, np.float64) >= threshold
-    answered = float(weights[above].sum())
-    precision = float((right * weights)[above].sum()) / answered if answered else None
-    return precision, answered / float(weights.sum()) if len(weights) else 0.0
+def _measured(name: str, right: npt.NDArray[np.bool_], weights: Array, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """The precision of some of the rows, and the share of all that they are."""
+    chosen = float(weights[rows].sum())
+    precision = float((right * weights)[rows].sum()) / chosen if chosen else None
+    return {f"{name}_precision": precision, f"{name}_coverage": chosen / float(weights.sum()) if len(weights) else 0.0}
 
 
 @dataclass(frozen=True)

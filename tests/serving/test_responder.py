@@ -54,7 +54,9 @@ def test_no_text_gives_no_reply_and_an_empty_one_is_not_understood(responder: Re
     assert (reply.category, reply.intent, reply.candidates) == (FAILED, None, ())
 
 
-def test_a_bot_with_answers_alone_gives_the_answer_of_the_closest_known_question(tmp_path_factory: pytest.TempPathFactory) -> None:  # fmt: skip
+def test_a_bot_with_answers_alone_gives_the_answer_of_the_closest_known_question(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     bot = SmallBot(tmp_path_factory.mktemp("answers"))
     bot.configure()
     bot.land("pairs.jsonl", [{"text": found["text"], "answer": found["answer"]} for found in small_rows()])
@@ -69,10 +71,13 @@ def test_a_bot_with_answers_alone_gives_the_answer_of_the_closest_known_question
     assert reply.category in (ANSWERED, SIMILAR)
 
 
-def test_an_edited_answer_is_given_by_the_next_deployment(bot: SmallBot) -> None:
-    bot.land("only.jsonl", [row("Is my parrot welcome", "pets", "Every parrot is.")] * 1)
+def test_what_was_landed_last_is_answered_by_the_next_deployment(bot: SmallBot) -> None:
+    frames = ("Is my {} welcome", "May I bring a {}", "What about the {}", "Can a {} come in", "I have a {} with me")
+    pets = [frame.format(pet) for pet in ("parrot", "puppy", "kitten", "hamster") for frame in frames]
+    bot.land("pets.jsonl", [row(text, "pets", "Every pet is welcome.") for text in pets])
+    before = load_live(bot.home, KEY)
     assert bot.refresh().success
-    live = load_live(bot.home, KEY)
-    assert live and bot.live and live.deployment == bot.live
-    (reply,) = live.responder.respond(["Is my parrot welcome"])
-    assert reply.candidates[0].answer == "Every parrot is."
+    after = load_live(bot.home, KEY)
+    assert before and after and bot.live and after.deployment == bot.live != before.deployment
+    assert after.responder.respond(["Is my hamster welcome"])[0].candidates[0].answer == "Every pet is welcome."
+    assert before.responder.respond(["Is my hamster welcome"])[0].candidates[0].intent != "pets"
