@@ -76,7 +76,9 @@ def _only_one(home: Home) -> Iterator[None]:
         lock.truncate()
         lock.write(str(os.getpid()))
         lock.flush()
-        signal.signal(signal.SIGTERM, _interrupt)
+        # SIGINT too: a shell that starts a command in the background lets it, and its children, ignore that one.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, _interrupt)
         yield
 
 

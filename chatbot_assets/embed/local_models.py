@@ -31,8 +31,7 @@ class SentenceTransformersEncoder:
             raise ValueError("this encoder needs the extra: pip install 'chatbot-assets[encoders]'") from error
         self._model = SentenceTransformer(path, device=device, local_files_only=True)
         self.name = f"sentence-transformers:{Path(path).name}"
-        dimension = self._model.get_sentence_embedding_dimension()
-        self.dimension = int(dimension or 0)
+        self.dimension = self.encode([""]).shape[1]
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of shape (texts, dimension), L2-normalised."""

@@ -428,7 +428,8 @@ def test_two_refreshes_at_once_read_a_landed_file_once_and_both_succeed(bot: Sma
     assert [refreshed.error for refreshed in results] == ["", ""]
     assert len(bot.rows("dialogues", "turn_id")) == 91
     for name in NAMES:
-        assert sum(name in refreshed.committed for refreshed in results) == 1
+        commits = sum(name in refreshed.committed for refreshed in results)
+        assert commits == (0 if name == "rejected" else 1), f"{name} was computed {commits} times"
     assert bot.state.stale == ()
 
 
