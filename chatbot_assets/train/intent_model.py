@@ -21,6 +21,7 @@ import scipy.sparse as sp
 
 from chatbot_assets.train.calibration import nearest_similarity
 from chatbot_assets.train.features import NgramConfig, NgramVectorizer
+from chatbot_assets.train.lbfgs import minimise
 
 if TYPE_CHECKING:
     import torch
@@ -283,10 +284,11 @@ def _solve(
         rows, columns = _torch_csr(ngrams), _torch_csr(ngrams.T.tocsr())
         dense = torch.from_numpy((vectors - mean) * np.float32(config.vector_weight)).clone()
         signs = torch.nn.functional.one_hot(torch.from_numpy(targets), k).float() * 2 - 1
-        weights = torch.zeros(features + dense.shape[1] + 1, k)
-        weights[-1] = -1.0  # where every row is right about every intent but its own
+        start = torch.zeros(features + dense.shape[1] + 1, k)
+        start[-1] = -1.0  # where every row is right about every intent but its own
 
-        def loss() -> float:
+        def loss(flat: torch.Tensor) -> tuple[float, torch.Tensor]:
+            weights = flat.view(-1, k)
             margins = rows @ weights[:features]
             margins += dense @ weights[features:-1]
             margins += weights[-1]
@@ -294,15 +296,12 @@ def _solve(
             slope = signs * short * -2
             gradient = torch.cat([columns @ slope, dense.T @ slope, slope.sum(0, keepdim=True)])
             gradient[:-1] += config.l2 * weights[:-1]
-            weights.grad = gradient / n
-            return float((short * short).sum() + config.l2 / 2 * (weights[:-1] ** 2).sum()) / n
+            value = float((short * short).sum() + config.l2 / 2 * (weights[:-1] ** 2).sum()) / n
+            return value, gradient.div_(n).view(-1)
 
-        optimizer = torch.optim.LBFGS(
-            [weights], max_iter=config.iterations, history_size=8, line_search_fn="strong_wolfe", tolerance_grad=1e-9
-        )
-        optimizer.step(loss)  # type: ignore[no-untyped-call]
-        tell(f"loss {loss():.4f} after {config.iterations} iterations at most")
-        learnt = weights.numpy()
+        found = minimise(loss, start.view(-1), iterations=config.iterations)
+        tell(f"loss {loss(found)[0]:.4f} after {config.iterations} iterations at most")
+        learnt = found.view(-1, k).numpy()
     on_vectors = learnt[features:-1] * np.float32(config.vector_weight)
     return LinearWeights(learnt[:features].copy(), on_vectors, learnt[-1] - mean @ on_vectors)
 
