@@ -190,8 +190,8 @@ class RowHash:
         values = [batch.column(name).to_pylist() for name in self.columns]
         total = 0
         for row in zip(*values, strict=True):
-            canonical = json.dumps(row, ensure_ascii=False, separators=(",", ":"), default=_canonical)
-            digest = hashlib.blake2b(canonical.encode("utf-8", "surrogatepass"), digest_size=HASH_BITS // 8).digest()
+            canonical = _encode(row).encode("utf-8", "surrogatepass")
+            digest = hashlib.blake2b(canonical, digest_size=HASH_BITS // 8).digest()
             total += int.from_bytes(digest, "big")
         self.total = (self.total + sign * total) % (1 << HASH_BITS)
 
@@ -205,6 +205,9 @@ def _canonical(value: Any) -> str:
     if isinstance(value, bytes):
         return value.hex()
     raise TypeError(f"{type(value)} cannot be part of a row's hash")
+
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_canonical).encode
 
 
 class LakeTable:
@@ -404,7 +407,7 @@ class LakeTable:
         return content, rows
 
     def _active_files(self, version: int | None = None) -> list[tuple[str, int]]:
-        actions = pa.table(self._delta(version).get_add_actions(flatten=True))
+        actions = pa.RecordBatchReader.from_stream(self._delta(version).get_add_actions(flatten=True)).read_all()
         paths = actions.column("path").to_pylist()
         return list(zip(map(unquote, paths), actions.column("size_bytes").to_pylist(), strict=True))
 
