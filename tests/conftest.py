@@ -13,6 +13,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from chatbot_assets import modules
 from chatbot_assets.bot import Bot, bot_file, load_bot
 from resources.environment import Home
 from resources.lakehouse import Change, Commit, Lake, LakeTable, Record, Signature
@@ -81,6 +82,8 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "") or "").startswith(str(folder)):
             del sys.modules[name]
+            for made in [key for key in modules._loaded if key[0].startswith(f"{name}:")]:
+                del modules._loaded[made]
 
 
 @pytest.fixture
