@@ -403,7 +403,10 @@ class LakeTable:
         rows = RowHash(table.content + table.provenance, start.row_hash if start else None)
         for batch in self._staged_batches(staged, rows.columns):
             content.add(batch)
-            rows.add(batch)
+            if table.provenance:
+                rows.add(batch)
+        if not table.provenance:
+            rows.total = content.total
         return content, rows
 
     def _active_files(self, version: int | None = None) -> list[tuple[str, int]]:

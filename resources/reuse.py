@@ -87,5 +87,4 @@ def compute_reusing(
     if known is None:
         return Computed(new, rows_computed, rows_computed)
     reused = known.join(rows.select(key), key, "left_semi").select(*new.columns)
-    everything, rows_in = temporary.keep(reused.unionByName(new))
-    return Computed(everything, rows_in, rows_computed)
+    return Computed(reused.unionByName(new), reused.count() + rows_computed, rows_computed)

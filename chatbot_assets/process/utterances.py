@@ -114,7 +114,7 @@ def build_utterances(
 
     modules = {"normaliser": normaliser, "segmenter": segmenter, "language_check": language_check}
     module_key = json.dumps({name: module.key(code[name]) for name, module in modules.items()}, sort_keys=True)
-    rows, _ = temporary.keep(candidates(dialogues, module_key))
+    rows = candidates(dialogues, module_key)
     computed = compute_reusing(
         rows.select("text_key", "raw").dropDuplicates(["text_key"]),
         None if earlier is None else known_texts(earlier),
