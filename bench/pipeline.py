@@ -166,7 +166,7 @@ def measure(data: Path, language: str, rows: int | None) -> dict[str, Any]:
         "rows": {
             "landed": len(train),
             "utterances": splits,
-            "model": "trained on the utterances of split 'train'; 'test' is held out for calibration and evaluation",
+            "model": "trained on the utterances of split 'train'; 'test' is held out for evaluation",
             "baseline": "trained on all landed rows that have an intent",
         },
         "full": {**full.figures(), "peak_process_mb": _megabytes(largest)},

@@ -67,21 +67,14 @@ class Stage:
 
     def record(self, change: Change) -> Record:
         """What the commit of a change says about itself."""
-        return Record(
-            signature=self.signature,
-            data_version=change.data_version,
-            content_hash=change.content_hash,
-            row_hash=change.row_hash,
-            rows=change.rows,
-            rows_in=change.rows_in,
-            rows_computed=change.rows_computed,
-            rows_reused=change.rows_reused,
+        return Record.of(
+            change,
+            self.signature,
             config_hash=self.bot.config_hash(),
             code_revision=code_revision(),
             engine=self.engine.engine,
             run_id=self.run_id,
             accepted=self.last.record.accepted if self.last and self.last.record else {},
-            notes=change.notes,
         )
 
 

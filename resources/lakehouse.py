@@ -114,6 +114,22 @@ class Record:
         canonical = json.dumps(dict(self.signature.code), sort_keys=True)
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
+    @classmethod
+    def of(cls, change: "Change", signature: Signature, **more: Any) -> "Record":
+        """The record of a change that was made from ``signature``; ``more`` are the fields that the change lacks."""
+        return cls(
+            signature=signature,
+            data_version=change.data_version,
+            content_hash=change.content_hash,
+            row_hash=change.row_hash,
+            rows=change.rows,
+            rows_in=change.rows_in,
+            rows_computed=change.rows_computed,
+            rows_reused=change.rows_reused,
+            notes=change.notes,
+            **more,
+        )
+
     def to_json(self) -> str:
         return json.dumps(
             {"format": RECORD_FORMAT, "code_version": self.code_version, **asdict(self)},

@@ -99,15 +99,4 @@ def save() -> Callable[..., Commit | None]:
 
 
 def record_of(change: Change, made_from: Signature, last: Commit | None = None) -> Record:
-    return Record(
-        signature=made_from,
-        data_version=change.data_version,
-        content_hash=change.content_hash,
-        row_hash=change.row_hash,
-        rows=change.rows,
-        rows_in=change.rows_in,
-        rows_computed=change.rows_computed,
-        rows_reused=change.rows_reused,
-        accepted=last.record.accepted if last and last.record else {},
-        notes=change.notes,
-    )
+    return Record.of(change, made_from, accepted=last.record.accepted if last and last.record else {})

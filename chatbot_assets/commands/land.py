@@ -1,6 +1,5 @@
 """``land``: checks files and copies them into a bot's landing folder, each under a temporary name first."""
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chatbot_assets.bot import load_bot
-from chatbot_assets.collect.landing import FORMATS, format_of, parse_file
+from chatbot_assets.collect.landing import FORMATS, file_sha256, format_of, parse_file
 from chatbot_assets.commands import UserError
 from resources.environment import Home
 
@@ -66,7 +65,7 @@ def _look(path: Path, sources: Any) -> tuple[int, int]:
 def _copy(path: Path, folder: Path) -> Path:
     target = folder / path.name
     if target.exists():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+        digest = file_sha256(path)[:8]
         stem, _, suffixes = path.name.partition(".")
         target = folder / f"{stem}-{digest}.{suffixes}"
     temporary = folder / f".{uuid.uuid4().hex}.tmp"
