@@ -1,6 +1,5 @@
 """The IO manager: assets are given pinned tables, and what they return becomes one commit."""
 
-import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
+from chatbot_assets.tables import SOURCES
 from resources.lakehouse import Change, Commit, ConflictError, Lake, LakeTable, Record
+from resources.metering import Meter
 from resources.spark import SparkEngine
 
 if TYPE_CHECKING:
@@ -17,19 +18,29 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PinnedTable:
-    """One version of an upstream table. Nothing is read, and no engine started, before it is asked for."""
+    """One version of an upstream table. Nothing is read, and no engine started, before it is asked for.
+
+    ``commit`` is None for a source table that nobody has written yet.
+    """
 
     table: LakeTable
-    commit: Commit
+    commit: Commit | None
     engine: SparkEngine
 
+    @property
+    def record(self) -> Record:
+        """The record of a table that a refresh makes."""
+        assert self.commit is not None and self.commit.record is not None
+        return self.commit.record
+
     def frame(self) -> "DataFrame":
-        """The rows as a lazy DataFrame of the engine."""
+        """The rows as a lazy DataFrame of the engine; only of a table that exists."""
+        assert self.commit is not None
         return self.table.frame(self.engine.session, self.commit.version)
 
     def arrow(self, *columns: str) -> pa.Table:
-        """The rows, or some of their columns, as an Arrow table."""
-        return self.table.arrow(columns or None, self.commit.version)
+        """The rows, or some of their columns, as an Arrow table; without rows when there is no such table yet."""
+        return self.table.arrow(columns or None, self.commit.version if self.commit else None)
 
 
 @dataclass(frozen=True)
@@ -40,7 +51,7 @@ class Materialisation:
     last: Commit | None
     change: Change | None
     record: Record | None
-    started: float
+    meter: Meter
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -52,7 +63,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
     def load_input(self, context: dg.InputContext) -> PinnedTable:
         table = Lake(Path(self.lake)).table(context.partition_key, context.asset_key.path[-1])
         commit = table.last()
-        if commit is None or commit.record is None:
+        if table.table not in SOURCES and (commit is None or commit.record is None):
             raise dg.Failure(f"{table.path.name} has not been made yet; refresh {context.partition_key}")
         return PinnedTable(table, commit, self.engine)
 
@@ -78,7 +89,8 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             "rows_in": change.rows_in if change else record.rows_in,
             "rows_computed": change.rows_computed if change else 0,
             "rows_reused": change.rows_reused if change else record.rows_in,
-            "seconds": round(time.monotonic() - obj.started, 3),
+            "seconds": round(obj.meter.seconds, 3),
+            "peak_memory_mb": round((obj.meter.peak_bytes or 0) / 1e6, 1),
             "config_hash": record.config_hash,
             "code_version": record.code_version,
             "inputs": dg.MetadataValue.json({name: asdict(at) for name, at in record.signature.inputs.items()}),

@@ -156,12 +156,18 @@ class Record:
 class Commit:
     """A table's newest state: its Delta version, and the record of the commit that made its rows.
 
-    ``record`` is None when something else than this platform wrote the rows last.
+    ``record`` is None when rows were written last without one; ``changed_at`` is the version that did.
     """
 
     version: int
     record: Record | None
     committed_at: datetime
+    changed_at: int = 0
+
+    @property
+    def data_version(self) -> str:
+        """What the rows are: the record's DataVersion, or the version that changed them last."""
+        return self.record.data_version if self.record else f"version {self.changed_at}"
 
 
 @dataclass(frozen=True)
@@ -247,7 +253,7 @@ class LakeTable:
             committed_at = committed_at or datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
             record = Record.from_json(info.get("userMetadata") or "")
             if record is not None or changes_rows:
-                return Commit(newest, record, committed_at)
+                return Commit(newest, record, committed_at, version)
         return Commit(newest, None, committed_at or datetime.fromtimestamp(0, UTC))
 
     def records(self) -> Iterator[tuple[int, Record]]:
@@ -269,8 +275,17 @@ class LakeTable:
         if self.last() is None:
             return
         for path, _ in self._active_files(version):
-            for batch in pq.ParquetFile(self.path / path).iter_batches(columns=list(columns)):
-                yield batch.select(list(columns))
+            file = pq.ParquetFile(self.path / path)
+            present = set(columns) & set(file.schema_arrow.names)
+            for batch in file.iter_batches(columns=sorted(present)):
+                # Files older than a column that was added to the table later hold null there.
+                arrays = [
+                    batch.column(name)
+                    if name in present
+                    else pa.nulls(batch.num_rows, self.table.schema.field(name).type)
+                    for name in columns
+                ]
+                yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
 
     def frame(self, spark: "SparkSession", version: int | None = None) -> "DataFrame":
         """A lazy DataFrame, pinned to a version so that it never reads whatever is newest when it is evaluated."""
@@ -278,7 +293,31 @@ class LakeTable:
         if last is None:
             raise LakeError(f"table {self.path.name} of {self.path.parent.name} does not exist; refresh the bot")
         pinned = last.version if version is None else version
+        if quote(str(self.path)) != str(self.path):
+            # Sail 0.7 finds no Delta table below a path with blanks or other letters, but Parquet files it does.
+            return self._frame_of_files(spark, [path for path, _ in self._active_files(pinned)])
         return spark.read.format("delta").option("versionAsOf", pinned).load(str(self.path))
+
+    def _frame_of_files(self, spark: "SparkSession", files: Sequence[str]) -> "DataFrame":
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        schema = from_arrow_schema(self.table.schema)
+        if not files:
+            return spark.createDataFrame([], schema)
+        return spark.read.schema(schema).parquet(*(str(self.path / file) for file in files))
+
+    def files_added(self, since: int, until: int) -> list[Path] | None:
+        """The data files that commits after ``since`` added; None when they also removed some, or cannot be read."""
+        added: list[Path] = []
+        for version in range(since + 1, until + 1):
+            try:
+                actions = self._log_actions(version)
+            except FileNotFoundError:
+                return None
+            if any("remove" in action for action in actions):
+                return None
+            added += [self.path / unquote(action["add"]["path"]) for action in actions if "add" in action]
+        return added
 
     def _delta(self, version: int | None = None) -> "DeltaTable":
         from deltalake import DeltaTable
@@ -296,13 +335,15 @@ class LakeTable:
         """A log entry's ``commitInfo``, and whether the entry changes rows."""
         info: dict[str, Any] = {}
         changes_rows = False
-        with open(self.path / "_delta_log" / f"{version:020d}.json", encoding="utf-8") as lines:
-            for line in lines:
-                action = json.loads(line)
-                info = action.get("commitInfo", info)
-                for kind in ("add", "remove"):
-                    changes_rows = changes_rows or bool(action.get(kind, {}).get("dataChange"))
+        for action in self._log_actions(version):
+            info = action.get("commitInfo", info)
+            for kind in ("add", "remove"):
+                changes_rows = changes_rows or bool(action.get(kind, {}).get("dataChange"))
         return info, changes_rows
+
+    def _log_actions(self, version: int) -> list[dict[str, Any]]:
+        with open(self.path / "_delta_log" / f"{version:020d}.json", encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
 
     # -- staging ------------------------------------------------------------------------------------------------
 

@@ -64,7 +64,13 @@ class Computed:
 
 
 def compute_new(
-    rows: "DataFrame", known: "DataFrame | None", key: str, compute: Compute, schema: str, temporary: Scratch
+    rows: "DataFrame",
+    known: "DataFrame | None",
+    key: str,
+    compute: Compute,
+    schema: str,
+    temporary: Scratch,
+    groups: int | None = None,
 ) -> tuple["DataFrame", int]:
     """Computes the rows whose ``key`` is not among the known ones; gives them and their number.
 
@@ -74,17 +80,34 @@ def compute_new(
         compute: run by the engine's ``mapInArrow``; gives rows with ``schema``, ``key`` among them.
         schema: the results' columns as Spark DDL.
         temporary: where the new results are kept, so that they are computed once.
+        groups: for results that depend, be it in their last bits, on the rows beside them. Each engine parts and
+            orders rows in its own way; with this, ``compute`` is given one batch a group, and the rows of a group and
+            their order depend on their keys alone.
     """
     missing = rows if known is None else rows.join(known.select(key), key, "left_anti")
-    return temporary.keep(missing.mapInArrow(compute, schema))
+    if groups is None:
+        return temporary.keep(missing.mapInArrow(compute, schema))
+    return temporary.keep(_in_groups(missing, key, compute, schema, groups))
+
+
+def _in_groups(rows: "DataFrame", key: str, compute: Compute, schema: str, groups: int) -> "DataFrame":
+    from pyspark.sql import functions as F
+
+    def compute_group(group: pa.Table) -> pa.Table:
+        return pa.Table.from_batches(compute(group.sort_by(key).combine_chunks().to_batches()))
+
+    group = F.conv(F.substring(F.sha2(key, 256), 1, 8), 16, 10).cast("bigint") % groups
+    return rows.withColumn("group", group).groupBy("group").applyInArrow(compute_group, schema)
 
 
 def compute_reusing(
     rows: "DataFrame", known: "DataFrame | None", key: str, compute: Compute, schema: str, temporary: Scratch
 ) -> Computed:
     """Like :func:`compute_new`, but gives the results of all rows, the known ones among them."""
-    new, rows_computed = compute_new(rows, known, key, compute, schema, temporary)
     if known is None:
+        new, rows_computed = compute_new(rows, known, key, compute, schema, temporary)
         return Computed(new, rows_computed, rows_computed)
-    reused = known.join(rows.select(key), key, "left_semi").select(*new.columns)
-    return Computed(reused.unionByName(new), reused.count() + rows_computed, rows_computed)
+    rows, rows_in = temporary.keep(rows)
+    new, rows_computed = compute_new(rows, known, key, compute, schema, temporary)
+    reused = known.join(rows.select(key), key, "left_semi").select(*new.columns).dropDuplicates([key])
+    return Computed(reused.unionByName(new), rows_in, rows_computed)

@@ -1,38 +1,55 @@
-"""The Spark engines behind one DataFrame API. Today: ``sail``, a Spark Connect server in this process, no JVM."""
+"""The Spark engines behind one DataFrame API: ``sail`` (no JVM, the default) and ``local`` (Spark on the JVM)."""
 
-import atexit
-import logging
 import os
+import threading
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.environment import PROJECT
+from resources.java import EngineError
 
 if TYPE_CHECKING:
     from dagster_pyspark import LazyPySparkResource
     from pyspark.sql import SparkSession
 
+ENGINES = ("sail", "local")
 PROFILES = PROJECT / "spark_conf"
 
-_sessions: dict[str, "LazyPySparkResource"] = {}
+_lock = threading.Lock()
+_running: dict[str, "LazyPySparkResource"] = {}
 
 
 class SparkEngine(dg.ConfigurableResource[None]):
-    """Gives the Spark session of an engine, started when first asked for and kept for the life of the process."""
+    """Gives the Spark session of an engine, started when first asked for and kept for the life of the process.
 
-    engine: str = "sail"
+    Without a name it is the engine that the bot's YAML names: see :meth:`or_else`.
+    """
+
+    engine: str | None = None
+
+    def or_else(self, engine: str) -> "SparkEngine":
+        """This engine, or the named one when this has no name."""
+        return self if self.engine else SparkEngine(engine=engine)
 
     @property
     def session(self) -> "SparkSession":
         """The session.
 
         Raises:
-            ValueError: when the engine is unknown.
+            EngineError: when the engine is unknown, lacks something on this machine, or another one has been started
+                in this process (PySpark talks either to a Connect server or to a JVM of its own, never to both).
         """
-        if self.engine not in _sessions:
-            _sessions[self.engine] = _start(self.engine)
-        session: SparkSession = _sessions[self.engine].spark_session
+        name = self.engine or ENGINES[0]
+        with _lock:
+            if name not in _running:
+                _running[name] = _start(name)
+            session: SparkSession = _running[name].spark_session
+        if name == "local":
+            from resources.jvm import share_import_path
+
+            share_import_path(session)
         return session
 
 
@@ -40,42 +57,29 @@ def read_profile(name: str) -> dict[str, str]:
     """The settings of ``spark_conf/<name>.conf``: a key, blanks and a value on each line, ``#`` for comments.
 
     Raises:
-        ValueError: when there is no such profile or a line has no value.
+        EngineError: when a line has no value.
     """
     path = PROFILES / f"{name}.conf"
-    if not path.exists():
-        known = ", ".join(sorted(file.stem for file in PROFILES.glob("*.conf")))
-        raise ValueError(f"engine {name!r} is unknown; allowed: {known}")
     settings = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         text = line.partition("#")[0].strip()
         if text:
             key, _, value = text.partition(" ")
             if not value.strip():
-                raise ValueError(f"{path}:{number}: {key} has no value")
+                raise EngineError(f"{path}:{number}: {key} has no value")
             settings[key] = value.strip()
     return settings
 
 
-def _start(engine: str) -> "LazyPySparkResource":
-    profile = read_profile(engine)
-    # Read by Sail's logger when its library is loaded; its lines belong in no user's terminal.
-    os.environ.setdefault("RUST_LOG", "error")
+def _start(name: str) -> "LazyPySparkResource":
+    if name not in ENGINES:
+        raise EngineError(f"engine {name!r} is unknown; allowed: {', '.join(ENGINES)}")
+    for other in _running:
+        raise EngineError(f"this process runs engine {other!r}, so {name!r} cannot start in it; use another process")
     os.environ.setdefault("SPARK_LOCAL_HOSTNAME", "localhost")
-    logging.getLogger("pyspark").setLevel(logging.ERROR)
-    from dagster_pyspark import LazyPySparkResource
-    from pysail.spark import SparkConnectServer
-
-    server = SparkConnectServer("127.0.0.1", 0)
-    server.start(background=True)
-    _, port = server.listening_address
-    resource = LazyPySparkResource(spark_config={"spark.remote": f"sc://127.0.0.1:{port}"})
-    for key, value in profile.items():
-        resource.spark_session.conf.set(key, value)
-    atexit.register(_stop, resource, server)
-    return resource
-
-
-def _stop(resource: "LazyPySparkResource", server: object) -> None:
-    resource.spark_session.stop()
-    server.stop()  # type: ignore[attr-defined]
+    start: Callable[[Mapping[str, str]], LazyPySparkResource]
+    if name == "sail":
+        from resources.sail import start
+    else:
+        from resources.jvm import start
+    return start(read_profile(name))
