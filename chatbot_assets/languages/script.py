@@ -21,10 +21,11 @@ SCRIPTS: dict[str, str] = {
 EMOJI = "\u2190-\u2bff\u3030\u303d\U0001f000-\U0001faff"
 """Emoji and the pictographs and symbols around them, as the inside of a character class."""
 
-_INVISIBLE = re.compile(
+INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u034f\u061c\u115f\u1160\u180b-\u180f\u200b\u200c\u200e\u200f"
     "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
+"""A character that is not seen: control characters, zero widths, directions, variation selectors, half characters."""
 _STRAY_JOINER = re.compile(f"(?<![{EMOJI}])\u200d|\u200d(?![{EMOJI}])")
 _SPACE = re.compile(r"\s+")
 # A whole Latin word of three equal letters stands for something ("www"), and numerals must not lose digits.
@@ -53,7 +54,7 @@ def plain(text: str) -> str:
     text = unicodedata.normalize("NFC", text)
     if not text.isascii():
         text = text.translate(_ONE_WIDTH)
-    text = _INVISIBLE.sub("", text)
+    text = INVISIBLE.sub("", text)
     if "\u200d" in text:
         text = _STRAY_JOINER.sub("", text)
     return unicodedata.normalize("NFC", _SPACE.sub(" ", text.lower()).strip())
@@ -77,24 +78,36 @@ def letters_of(scripts: Sequence[str]) -> str:
     return "".join(SCRIPTS[script] for script in scripts)
 
 
+_LATIN = re.compile(f"[{SCRIPTS['Latin']}]")
+_LATIN_WORD = re.compile(f"[{SCRIPTS['Latin']}](?=[{SCRIPTS['Latin']}])[^\\s]*")
+
+
 class ScriptCheck:
     """Accepts a text when enough of its letters are of the language's scripts; keeps ``LanguageCheck``.
 
-    It cannot tell languages of one script apart (English from Vietnamese, the Chinese ones from each other).
+    A few Latin words are at home in every language (``ok``, ``iphone 15``, a name). It cannot tell languages of one
+    script apart: see ``identification``.
     """
 
-    def __init__(self, scripts: Sequence[str], minimum_share: float = 0.05) -> None:
+    def __init__(self, scripts: Sequence[str], minimum_share: float = 0.05, latin_words: int = 2) -> None:
         """At least one letter must be of ``scripts``, and at least ``minimum_share`` of them.
 
+        A text with Latin letters alone passes with up to ``latin_words`` words of two letters and more.
+
         Raises:
-            ValueError: when a script is unknown or the share is not between 0 and 1.
+            ValueError: when a script is unknown, the share is not between 0 and 1, or the number is negative.
         """
         if not 0 <= minimum_share <= 1:
             raise ValueError(f"minimum_share is {minimum_share}; it must be from 0 to 1")
+        if latin_words < 0:
+            raise ValueError(f"latin_words is {latin_words}; it must be 0 or more")
         self._expected = re.compile(f"[{letters_of(scripts)}]")
         self._minimum_share = minimum_share
+        self._latin_words = latin_words
 
     def __call__(self, text: str) -> bool:
         letters = [letter for letter in text if letter.isalpha()]
         expected = sum(self._expected.match(letter) is not None for letter in letters)
-        return not letters or (expected > 0 and expected >= self._minimum_share * len(letters))
+        if expected:
+            return expected >= self._minimum_share * len(letters)
+        return all(map(_LATIN.match, letters)) and len(_LATIN_WORD.findall(text)) <= self._latin_words

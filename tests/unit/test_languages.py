@@ -2,10 +2,13 @@
 
 import importlib
 import multiprocessing
+import os
 import subprocess
 import sys
 import time
 import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatbot_assets.languages import LANGUAGES, language_defaults
+from chatbot_assets.languages.chinese.normaliser import ChineseNormaliser
+from chatbot_assets.languages.chinese.segmenter import ChineseSegmenter
 from chatbot_assets.languages.contracts import LanguageCheck, Normaliser, Segmenter
 from chatbot_assets.languages.en.segmenter import EnglishSegmenter
+from chatbot_assets.languages.identification import LanguageIdentification
+from chatbot_assets.languages.ja.segmenter import JapaneseSegmenter
 from chatbot_assets.languages.ko.segmenter import KoreanSegmenter
 from chatbot_assets.languages.script import ScriptCheck
 from chatbot_assets.languages.segmenters import CharacterSegmenter
@@ -27,7 +34,26 @@ PIECES = (
     *"aeiou 'swt.!?-/\n\t\x00\u200b\u200d\ufe0f\u0301\u0323\u3099１Ａ！　ｶﾞﾊﾟｱﾡￂ…’“´`",
     *"ㄱㄴㅋㅎㅏㅠ가하각\u1100\u1161\u11a8ㅤ漢字々かガーㄅ一。",
     *"กรเแโะาำิุู่้์ํๆฺ๑",
-    *("òa", "ùy", "quý", "ð", "don't", "nt", "can", "i'd", "'ve", "let's", "im", "she'l", "www.", "http://", "url"),
+    *"コヒ-~〜ーゝゞヽヾ゛゜いすづ髙发發后後里裏爲为没聼臺台乾干",
+    *(
+        "òa",
+        "ùy",
+        "quý",
+        "ko",
+        "đc",
+        "ð",
+        "don't",
+        "nt",
+        "can",
+        "i'd",
+        "'ve",
+        "let's",
+        "im",
+        "she'l",
+        "www.",
+        "http://",
+        "url",
+    ),
     *("👨\u200d👩\u200d👧", "👍🏽", "❤️"),
 )
 any_text = st.text(max_size=40) | st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
@@ -40,6 +66,10 @@ def module(language: str, kind: str) -> Any:
         path, _, name = reference["use"].partition(":")
         MODULES[language, kind] = getattr(importlib.import_module(path), name)(**reference["with"])
     return MODULES[language, kind]
+
+
+def process_modules(language: str) -> list[dict[str, Any]]:
+    return list(language_defaults(language)["process"].values())
 
 
 def normalised(language: str, text: str) -> str:
@@ -62,10 +92,10 @@ def test_the_eight_languages_are_found_by_their_folders() -> None:
 
 
 @pytest.mark.parametrize("language", EIGHT)
-def test_every_languages_defaults_have_a_name_three_modules_and_two_messages(language: str) -> None:
+def test_every_languages_defaults_have_a_name_its_modules_and_two_messages(language: str) -> None:
     defaults = language_defaults(language)
-    assert set(defaults) == {"name", "process", "messages"}
-    assert set(defaults["process"]) == {"normaliser", "segmenter", "language_check"}
+    assert set(defaults) >= {"name", "process", "messages"}
+    assert set(defaults["process"]) == {"normaliser", "segmenter", "language_check", "privacy", "answer_privacy"}
     assert set(defaults["messages"]) == {"similar", "failed"}
     assert all(set(reference) == {"use", "with"} for reference in defaults["process"].values())
     for message in (defaults["name"], *defaults["messages"].values()):
@@ -135,12 +165,24 @@ def test_a_text_of_nothing_visible_becomes_empty(language: str, text: str) -> No
         ("en", "AAA batteries, 1000 of them", "aaa batteries, 1000 of them"),
         ("ja", "ﾊﾞｽは　何時　ですか？", "バスは何時ですか?"),
         ("ja", "iPhone １５ を 買う", "iphone 15 を買う"),
-        ("ja", "すごーーーい！！！", "すごーーい!!"),
+        ("ja", "すごーーーい！！！", "すごーい!!"),
+        ("ja", "すご〜〜い、ラーメン~", "すごーい、ラーメンー"),
+        ("ja", "コ-ヒ-とｺｰﾋｰとコ―ヒ―", "コーヒーとコーヒーとコーヒー"),
+        ("ja", "iPhoneケース-黒 3〜5個 東京〜大阪", "iphoneケース-黒 3〜5個東京〜大阪"),
+        ("ja", "いすゞ こゝろ づゝ バヽヾ", "いすずこころづつバハバ"),
+        ("ja", "時々 人々", "時々人々"),
+        ("ja", "か゛っこう は゜ん", "がっこうぱん"),
         ("zh-Hans", "今天 天气 怎么样？", "今天天气怎么样?"),
         ("zh-Hans", "哈哈哈哈 用 WeChat 支付", "哈哈用 wechat 支付"),
         ("zh-Hans", "一一一二二二", "一一一二二二"),
+        ("zh-Hans", "請問後天的天氣", "请问后天的天气"),
+        ("zh-Hans", "乾隆皇帝", "乾隆皇帝"),
         ("zh-Hant", "幾時開門呀？", "幾時開門呀?"),
-        ("zh-TW", "請問 臺北 的 天氣", "請問臺北的天氣"),
+        ("zh-Hant", "我想头发剪短，祝你发财", "我想頭髮剪短,祝你發財"),
+        ("zh-Hant", "説明書喺邊度", "說明書喺邊度"),
+        ("zh-TW", "請問 臺北 的 天氣", "請問台北的天氣"),
+        ("zh-TW", "请问里面有没有洗手间", "請問裡面有沒有洗手間"),
+        ("zh-TW", "皇后 一里 了解 周先生 后里", "皇后一里了解周先生后里"),
         ("th", "ปิด ไฟ ห้อง นอน", "ปิดไฟห้องนอน"),
         ("th", "เเม่ น\u0e4d\u0e32 น\u0e4d\u0e49\u0e32", "แม่นำน้ำ"),
         ("th", "ที\u0e48\u0e48\u0e48 ป\u0e48ิด มากกกกก คะะะ", "ที่ปิ่ดมากกคะ"),
@@ -148,6 +190,7 @@ def test_a_text_of_nothing_visible_becomes_empty(language: str, text: str) -> No
         ("vi", "Hòa khỏe, thủy QUÝ", "hoà khoẻ, thuỷ quý"),
         ("vi", "Hoà khoẻ", "hoà khoẻ"),
         ("vi", unicodedata.normalize("NFD", "tắt các bóng đèn"), "tắt các bóng đèn"),
+        ("vi", "Ko đc đâu, ko-kr", "không được đâu, ko-kr"),
         ("vi", "mùa hoàn toàn của ðà lạt", "mùa hoàn toàn của đà lạt"),
     ],
 )
@@ -155,9 +198,9 @@ def test_what_people_type_gets_one_form(language: str, typed: str, expected: str
     assert normalised(language, typed) == expected
 
 
-def test_chinese_is_never_converted_between_traditional_and_simplified() -> None:
-    for language in ("zh-Hant", "zh-Hans", "zh-TW"):
-        assert normalised(language, "頭髮发财髪") == "頭髮发财髪"
+def test_a_chinese_conversion_that_nobody_knows_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(ValueError, match="name one of: t2s, s2t, s2tw, s2hk"):
+        ChineseNormaliser("s2x")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -166,11 +209,12 @@ def test_chinese_is_never_converted_between_traditional_and_simplified() -> None
         ("ko", "금요일에 깨워 주세요!", ["금요일", "에", "깨우", "주"]),
         ("ko", "배송이 안 됐어요 ㅠㅠ", ["배송", "이", "안", "되", "ㅠㅠ"]),
         ("en", "John's cards were charged twice 👍", ["john", "card", "were", "charg", "twic", "👍"]),
-        ("ja", "バスはiPhone", ["バ", "ス", "は", "バス", "スは", "iphone"]),
-        ("zh-Hans", "查天气 15度", ["查", "天", "气", "查天", "天气", "15", "度"]),
-        ("zh-TW", "天氣，好", ["天", "氣", "天氣", "好"]),
-        ("th", "น้ำดื่ม Pepsi", ["น้ำ", "ดื่", "ม", "น้ำดื่", "ดื่ม", "pepsi"]),
-        ("vi", "Tắt đèn, đi!", ["tắt", "đèn", "đi"]),
+        ("ja", "７時に起こしてください👍🏽", ["7", "時", "に", "起こす", "て", "下さる", "👍🏽"]),
+        ("ja", "バスはiPhone", ["バス", "は", "iphone"]),
+        ("zh-Hans", "查天气 15度", ["查", "天气", "查", "天", "气", "查天", "天气", "15", "度", "度"]),
+        ("zh-TW", "關掉電燈，好", ["關掉", "電燈", "關", "掉", "電", "燈", "關掉", "掉電", "電燈", "好", "好"]),
+        ("th", "ปิดไฟห้องนอน Pepsi ๑๒", ["ปิดไฟ", "ห้องนอน", "pepsi", "12"]),
+        ("vi", "Đặt báo thức, ngày mai 15 😂", ["đặt", "báo thức", "ngày mai", "15", "😂"]),
     ],
 )
 def test_texts_are_cut_into_the_tokens_that_matter(language: str, typed: str, expected: list[str]) -> None:
@@ -183,15 +227,49 @@ def test_a_thai_character_is_never_cut_from_its_vowel_and_tone_marks(characters:
     assert tokens[: len(characters)] == characters
 
 
-def test_korean_is_still_cut_in_a_process_forked_from_one_that_has_loaded_kiwi() -> None:
-    expected = segmented("ko", "배송 조회", "환불")
+@pytest.mark.parametrize("language", EIGHT)
+def test_texts_are_still_cut_in_a_process_forked_from_one_that_has_loaded_the_segmenter(language: str) -> None:
+    texts = tuple(language_defaults(language)["messages"].values())
+    expected = segmented(language, *texts)
     with multiprocessing.get_context("fork").Pool(1) as pool:
-        assert pool.apply_async(segmented, ("ko", "배송 조회", "환불")).get(timeout=20) == expected
+        assert pool.apply_async(segmented, (language, *texts)).get(timeout=60) == expected
+
+
+@pytest.mark.parametrize("language", EIGHT)
+def test_threads_that_cut_at_once_get_what_one_alone_gets(language: str) -> None:
+    messages = [message for key in EIGHT for message in language_defaults(key)["messages"].values()]
+    texts = [f"{first} {second}" for first in messages for second in messages]
+    expected = segmented(language, *texts)
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: segmented(language, *texts), range(4)))
+    assert results == [expected] * 4
+
+
+def test_jieba_loads_its_dictionary_without_leaving_a_cache_behind(tmp_path: Path) -> None:
+    code = "from chatbot_assets.languages.chinese.segmenter import ChineseSegmenter as S; print(S(False)(['打开电视']))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == "[['打开', '电视']]\n"
+    assert done.stderr == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_pyvi_leaves_no_copy_of_its_model_among_the_temporary_files(tmp_path: Path) -> None:
+    code = "from chatbot_assets.languages.vi.segmenter import VietnameseSegmenter as S; import os; S(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "TMPDIR": str(tmp_path)}, check=True)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_token_kind_can_be_kept_by_parameter() -> None:
     assert KoreanSegmenter(ignore=["SF"])(["깨워 줘!"]) == [["깨우", "어", "주", "어"]]
     assert EnglishSegmenter(stem=False)(["charged twice"]) == [["charged", "twice"]]
+    assert JapaneseSegmenter(mode="C")(["関西国際空港"]) == [["関西国際空港"]]
+    assert ChineseSegmenter(characters=False)(["打开电视"]) == [["打开", "电视"]]
+
+
+def test_a_mode_that_sudachi_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="name one of: A, B, C"):
+        JapaneseSegmenter(mode="D")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -204,17 +282,38 @@ def test_a_token_kind_can_be_kept_by_parameter() -> None:
         ("ko", "7", True),
         ("ko", "👍!!", True),
         ("ko", "", True),
+        ("ko", "ok", True),
+        ("ko", "iPhone 15 Pro", True),
+        ("ko", "k. b. s.", True),
+        ("ko", "注文", False),
         ("en", "where is my order", True),
+        ("en", "who sung this", True),
+        ("en", "netflix", True),
+        ("en", "đặt một chiếc bánh pizza", False),
+        ("en", "où est ma commande s'il vous plaît", False),
         ("en", "배송 언제 와요", False),
         ("ja", "注文", True),
         ("ja", "キャンセル", True),
         ("ja", "주문", False),
+        ("ja", "人工知能", True),
+        ("ja", "東京都渋谷区神南一丁目", True),
+        ("ja", "請把電燈關掉謝謝你", False),
+        ("ja", "请把灯关掉", False),
+        ("ja", "「请」は簡体字です", True),
         ("zh-Hans", "打开 Netflix", True),
         ("zh-Hant", "ありがとう", False),
+        ("zh-Hant", "我想要買優の良品的餅乾", True),
+        ("zh-Hans", "部屋の電気を消してください", False),
         ("zh-TW", "ㄏㄏ", True),
+        ("zh-TW", "iPhone 15", True),
         ("th", "สวัสดี", True),
-        ("th", "hello", False),
+        ("th", "hello", True),
+        ("th", "where is my order", False),
         ("vi", "xin chào", True),
+        ("vi", "ok", True),
+        ("vi", "toi muon dat hang", True),
+        ("vi", "mở stuff you should know", True),
+        ("vi", "where is my order please", False),
         ("vi", "สวัสดี", False),
     ],
 )
@@ -226,20 +325,35 @@ def test_the_minimum_share_of_a_languages_letters_is_a_parameter() -> None:
     text = "order 취소"
     assert ScriptCheck(["Hangul"], minimum_share=0.2)(text)
     assert not ScriptCheck(["Hangul"], minimum_share=0.5)(text)
-    assert not ScriptCheck(["Hangul"], minimum_share=0.0)("order")
+
+
+def test_how_many_latin_words_any_language_takes_is_a_parameter() -> None:
+    assert not ScriptCheck(["Hangul"], latin_words=0)("order")
+    assert ScriptCheck(["Hangul"], latin_words=1)("order 12")
+    assert not ScriptCheck(["Hangul"], latin_words=1)("my order")
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"scripts": ["Klingon"]}, {"scripts": []}, {"scripts": ["Han"], "minimum_share": 2}]
+    "parameters",
+    [{"scripts": ["Klingon"]}, {"scripts": []}, {"minimum_share": 2}, {"latin_words": -1}],
 )
-def test_a_language_check_refuses_parameters_that_make_no_sense(parameters: dict[str, Any]) -> None:
+def test_a_script_check_refuses_parameters_that_make_no_sense(parameters: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"must be|name at least one of"):
-        ScriptCheck(**parameters)
+        ScriptCheck(**({"scripts": ["Han"]} | parameters))
 
 
-def test_kiwi_is_only_imported_by_the_one_who_needs_it() -> None:
-    code = "import sys, chatbot_assets.languages.ko.segmenter; sys.exit('kiwipiepy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+@pytest.mark.parametrize("parameters", [{"languages": ["klingon"]}, {"languages": []}, {"confidence": 0.2}])
+def test_an_identification_refuses_parameters_that_make_no_sense(parameters: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must be|name at least one by"):
+        LanguageIdentification(**({"languages": ["en"], "scripts": ["Latin"]} | parameters))
+
+
+def test_heavy_libraries_are_only_imported_by_the_one_who_needs_them() -> None:
+    modules = {reference["use"].partition(":")[0] for key in EIGHT for reference in process_modules(key)}
+    heavy = ("kiwipiepy", "jieba", "opencc", "pythainlp", "pyvi", "sudachipy", "py3langid", "phonenumbers", "stdnum")
+    code = f"import sys, {', '.join(sorted(modules))}; print(*set({heavy}) & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "\n"
 
 
 @pytest.mark.parametrize("language", EIGHT)

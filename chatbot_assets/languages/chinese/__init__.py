@@ -1,0 +1,1 @@
+"""What the Chinese languages share: writing and words."""
