@@ -1,0 +1,1 @@
+"""Denoise: a verdict on each label."""
