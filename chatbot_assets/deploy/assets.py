@@ -8,22 +8,21 @@ import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
 from chatbot_assets.deploy.record import live_deployment, newest_event
-from chatbot_assets.tables import DEPLOYMENTS, MATERIALISED
+from chatbot_assets.tables import DEPLOYMENTS, TABLES
 from resources.environment import code_revision
 from resources.lakehouse import Change
 from resources.model_store import unpack
 
 
 def _compute(stage: Stage) -> Change:
-    from chatbot_assets.deploy.verification import deployment_id, events, verify
+    from chatbot_assets.deploy.verification import Verification, deployment_id, events
 
-    evaluation = stage.inputs["evaluations"].commit.record
+    evaluation = stage.inputs["evaluations"].record
     models = stage.inputs["models"]
-    assert evaluation is not None and models.commit.record is not None
     gate = evaluation.notes["gate"]
     if not gate["passed"]:
         raise StageError(f"{stage.bot.key}: the new model was refused: {gate['reason']}")
-    model_id = models.commit.record.data_version
+    model_id = models.record.data_version
     config_hash = stage.bot.config_hash()
     identity = deployment_id(model_id, config_hash)
     live = live_deployment(stage.table)
@@ -33,7 +32,7 @@ def _compute(stage: Stage) -> Change:
         return stage.table.unchanged(data_version=identity, rows_in=1)
     folder = unpack(models.table, model_id, stage.home.cache)
     config = stage.bot.effective()
-    verification = verify(folder, config, evaluation.notes["sample"])
+    verification: Verification = stage.bot.deploy.verification.load()(folder, config, evaluation.notes["sample"])
     stage.log(verification.reason)
     names, reasons = ["candidate"], [stage.reason]
     if not verification.passed:
@@ -63,12 +62,15 @@ def _compute(stage: Stage) -> Change:
 
 
 def _data_versions(stage: Stage) -> dict[str, Any]:
-    """The state of every table that the deployment was made from."""
-    found = {}
-    for table in MATERIALISED:
-        commit = stage.lake.table(stage.bot.key, table.name).last()
-        if table is not DEPLOYMENTS and commit and commit.record:
-            found[table.name] = {"version": commit.version, "data_version": commit.record.data_version}
+    """The state of every table that the deployment was made from, directly or not."""
+    found: dict[str, Any] = {}
+    waiting = list(DEPLOYMENTS.inputs)
+    while waiting:
+        name = waiting.pop()
+        commit = stage.lake.table(stage.bot.key, name).last()
+        if commit and name not in found:
+            found[name] = {"version": commit.version, "data_version": commit.data_version}
+            waiting += TABLES[name].inputs
     return found
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from serving.responder import Responder
 
@@ -24,25 +24,39 @@ class Verification:
     p50_ms: float | None
 
 
-def verify(folder: Path, config: dict[str, Any], sample: Sequence[Mapping[str, Any]]) -> Verification:
-    """Asks an unpacked model the sample's texts one by one and compares intent, category and score.
+class Verifier(Protocol):
+    """Tries a model before it goes live; a bot's YAML names one below ``deploy.verification``."""
 
-    ``sample`` holds ``text``, ``top`` (the first candidate's id) and ``score`` as the evaluation saw them.
-    """
-    responder = Responder(folder, config)
-    milliseconds = []
-    for row in sample:
-        started = time.perf_counter()
-        reply = responder.respond([row["text"]])[0]
-        milliseconds.append((time.perf_counter() - started) * 1000)
-        top = reply.candidates[0].id if reply.candidates else None
-        if top != row["top"] or abs(reply.score - row["score"]) > SCORE_TOLERANCE:
-            reason = (
-                f"{row['text']!r} gives {top} ({reply.score:.3f}), but {row['top']} ({row['score']:.3f}) was evaluated"
-            )
-            return Verification(False, reason, None)
-    median = sorted(milliseconds)[len(milliseconds) // 2] if milliseconds else None
-    return Verification(True, f"{len(sample)} held-out turns answered as evaluated", median)
+    def __call__(self, folder: Path, config: dict[str, Any], sample: Sequence[Mapping[str, Any]]) -> Verification:
+        """Judges an unpacked model with the configuration it would be deployed with.
+
+        ``sample`` holds ``text``, ``top`` (the first candidate's id) and ``score`` as the evaluation saw them.
+        """
+        ...
+
+
+class AnswersAsEvaluated:
+    """Asks the sample's texts one by one, as the service would, and compares intent and score; keeps ``Verifier``."""
+
+    def __init__(self, score_tolerance: float = SCORE_TOLERANCE) -> None:
+        self._score_tolerance = score_tolerance
+
+    def __call__(self, folder: Path, config: dict[str, Any], sample: Sequence[Mapping[str, Any]]) -> Verification:
+        responder = Responder(folder, config)
+        milliseconds = []
+        for row in sample:
+            started = time.perf_counter()
+            reply = responder.respond([row["text"]])[0]
+            milliseconds.append((time.perf_counter() - started) * 1000)
+            top = reply.candidates[0].id if reply.candidates else None
+            if top != row["top"] or abs(reply.score - row["score"]) > self._score_tolerance:
+                reason = (
+                    f"{row['text']!r} gives {top} ({reply.score:.3f}), "
+                    f"but {row['top']} ({row['score']:.3f}) was evaluated"
+                )
+                return Verification(False, reason, None)
+        median = sorted(milliseconds)[len(milliseconds) // 2] if milliseconds else None
+        return Verification(True, f"{len(sample)} held-out turns answered as evaluated", median)
 
 
 def deployment_id(model_id: str, config_hash: str) -> str:

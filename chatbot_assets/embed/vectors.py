@@ -1,6 +1,7 @@
 """Encodes the distinct texts in use, and only those that have no vector yet."""
 
 import hashlib
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ VECTOR_TYPE = np.dtype("<f2")
 POOL_FROM = 2_000
 """Texts in a batch from which starting worker processes (about two seconds) pays."""
 POOL_CHUNK = 512
+GROUP_ROWS = 8_192
+"""Texts that are encoded together, about: a vector's last bits depend on the texts that it is encoded with."""
 
 
 def text_id(text: str) -> str:
@@ -34,17 +37,30 @@ def encoder_version(encoder: ModuleRef, code: str) -> str:
     return hashlib.blake2b(encoder.key(code).encode(), digest_size=8).hexdigest()
 
 
-def distinct_texts(utterances: "DataFrame") -> "DataFrame":
-    """Rows (text_id, text) of the utterances in use."""
+def distinct_texts(utterances: "DataFrame", paraphrase_candidates: "DataFrame") -> "DataFrame":
+    """Rows (text_id, text) of the utterances in use and of the candidates for paraphrases."""
     from pyspark.sql import functions as F
 
-    used = utterances.filter(F.col("excluded").isNull()).select("text").distinct()
-    return used.select(F.substring(F.sha2("text", 256), 1, 32).alias("text_id"), "text")
+    used = utterances.filter(F.col("excluded").isNull()).select("text")
+    candidates = paraphrase_candidates.select(F.explode("candidates").alias("text"))
+    texts = used.unionByName(candidates).distinct()
+    return texts.select(F.substring(F.sha2("text", 256), 1, 32).alias("text_id"), "text")
+
+
+def vectors_of(texts: Sequence[str], embeddings: pa.Table) -> NDArray[np.float32]:
+    """The stored vectors (texts, dimension) of texts; ``embeddings`` has text_id and vector."""
+    import pyarrow.compute as pc
+
+    if not texts:
+        return np.zeros((0, 0), np.float32)
+    ids = pa.array([text_id(text) for text in texts], pa.string())
+    return unpack_vectors(embeddings.column("vector").take(pc.index_in(ids, embeddings.column("text_id"))))
 
 
 class EncodeTexts:
     """For ``mapInArrow``: rows (text_id, text) become rows of ``VECTOR_SCHEMA``.
 
+    Equal batches give equal bits with any number of processes.
     Sail runs this in its own process, under one interpreter lock, so large batches are encoded by worker processes.
     """
 
@@ -69,12 +85,22 @@ class EncodeTexts:
 
 
 def encode_in_processes(encoder: ModuleRef, texts: Sequence[str], processes: int) -> NDArray[np.float32]:
-    """Encodes with several processes, each with its own copy of the encoder; they are kept for the next batch."""
+    """Encodes with several processes, each with its own copy of the encoder.
+
+    They are kept for the next batch, until :func:`end_processes`.
+    """
     from joblib import Parallel, delayed
 
     chunks = [texts[start : start + POOL_CHUNK] for start in range(0, len(texts), POOL_CHUNK)]
     parts = Parallel(n_jobs=processes, backend="loky")(delayed(_encode)(encoder, list(chunk)) for chunk in chunks)
     return np.concatenate(parts)
+
+
+def end_processes() -> None:
+    """Ends the processes that encoded: they hold memory, and a process that has such children does not end either."""
+    loky = sys.modules.get("joblib.externals.loky.reusable_executor")
+    if loky is not None and loky._executor is not None:
+        loky._executor.shutdown(wait=True, kill_workers=True)
 
 
 def _encode(encoder: ModuleRef, texts: list[str]) -> NDArray[np.float32]:

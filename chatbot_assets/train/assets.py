@@ -11,11 +11,18 @@ from resources.model_store import file_hashes, model_id, pack
 
 
 def _compute(stage: Stage) -> Change:
-    from chatbot_assets.train.intent_model import IntentModelConfig
     from chatbot_assets.train.rows import read_rows
     from chatbot_assets.train.training import train_model
 
-    rows = read_rows(stage.inputs["utterances"], stage.inputs["embeddings"], "train")
+    inputs = stage.inputs
+    rows = read_rows(
+        inputs["utterances"],
+        inputs["embeddings"],
+        "train",
+        inputs["labels"] if stage.bot.denoise.policy == "automatic" else None,
+        inputs["paraphrases"],
+        stage.bot.augment.weight,
+    )
     if not rows.ids:
         raise StageError(
             f"{stage.bot.key} has no row to learn from: land rows with an intent or an answer in the bot's language"
@@ -28,7 +35,8 @@ def _compute(stage: Stage) -> Change:
             rows,
             bot=stage.bot.key,
             language=stage.bot.language,
-            config=IntentModelConfig.from_json(train.model),
+            classifier=train.classifier,
+            index=train.index,
             answer_precision=train.answer_precision,
             suggest_precision=train.suggest_precision,
             progress=stage.log,

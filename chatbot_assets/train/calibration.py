@@ -12,6 +12,8 @@ Array = npt.NDArray[np.floating]
 
 # The posterior mean of a share under Jeffreys' prior, Beta(1/2, 1/2): few rows cannot prove a precision of 1.
 _PRIOR = 0.5
+_SURE = 0.95
+"""How sure the rows must make it that a precision cannot be reached."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,12 @@ def calibrate_thresholds(
         raise ValueError(f"{len(scores)} scores, but {len(right)} rows that are right or wrong")
     right, weights = right & ~outside, row_weights(outside, out_of_scope_share)
     answer, answer_reached = _smallest(scores, right, weights, answer_precision)
+    if (
+        not answer_reached
+        and not outside.all()
+        and _is_refuted(np.asarray(scores) >= answer, right, weights, answer_precision)
+    ):
+        answer = 1.0
     below = np.asarray(scores) < answer
     suggest, suggest_reached = _smallest(scores[below], right[below], weights[below], suggest_precision)
     suggest = suggest if suggest_reached else answer
@@ -102,6 +110,14 @@ def _smallest(scores: Array, right: npt.NDArray[np.bool_], weights: Array, preci
     return (float(ranked[reaching[-1]]), True) if len(reaching) else (float(ranked[estimate.argmax()]), False)
 
 
+def _is_refuted(rows: npt.NDArray[np.bool_], right: npt.NDArray[np.bool_], weights: Array, precision: float) -> bool:
+    """Whether some of the rows make it all but sure that less than this share of such turns is right."""
+    from scipy.special import betaincinv
+
+    chosen, good = float(weights[rows].sum()), float((right * weights)[rows].sum())
+    return bool(betaincinv(good + _PRIOR, chosen - good + _PRIOR, _SURE) < precision)
+
+
 def _measured(name: str, right: npt.NDArray[np.bool_], weights: Array, rows: npt.NDArray[np.bool_]) -> dict[str, Any]:
     """The precision of some of the rows, and the share of all that they are."""
     chosen = float(weights[rows].sum())
@@ -114,7 +130,7 @@ class Confidence:
     """The probability that a turn's top intent is right *and* the turn in scope, from two readings of the turn.
 
     A logistic function of the classifier's top margin (how far the text lies on that intent's side) and the cosine
-    similarity of the nearest training text. Serving needs these four numbers and NumPy.
+    similarity of that intent's nearest known text. Serving needs these four numbers and NumPy.
     """
 
     on_margin: float
@@ -140,7 +156,7 @@ class Confidence:
     ) -> Confidence:
         """Fits it on held-out rows (n,): logistic regression by Newton's method, slopes held at or above 0.
 
-        `is_out_of_scope` rows (see `intent_model.pseudo_out_of_scope`) count as wrong and weigh as `out_of_scope_share`
+        `is_out_of_scope` rows (see `held_out.pseudo_out_of_scope`) count as wrong and weigh as `out_of_scope_share`
         of all turns. A weak prior (a penalty of 1/2 on slopes and offset of the centred readings) decides where there
         are few rows.
         """
@@ -154,14 +170,6 @@ class Confidence:
             slopes, bias = _logistic((readings - center) * used, right, weights)
             slopes = np.maximum(slopes, 0) * used
         return cls(float(slopes[0]), float(slopes[1]), float(bias - center @ slopes), len(readings))
-
-
-def nearest_similarity(vectors: npt.NDArray[np.float32], known: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Returns the cosine similarity (n,) of each unit vector (n, d) to its nearest in `known` (m, d); 0 when m is 0."""
-    if not len(known):
-        return np.zeros(len(vectors), np.float32)
-    blocks = [(vectors[i : i + 256] @ known.T).max(1) for i in range(0, len(vectors), 256)]
-    return np.concatenate([np.zeros(0, np.float32), *blocks])
 
 
 def _logistic(readings: Array, right: npt.NDArray[np.bool_], weights: Array) -> tuple[Array, float]:

@@ -15,25 +15,27 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from pydantic import Field, PositiveInt
+
+from chatbot_assets.modules import Section
 
 UInt32s = npt.NDArray[np.uint32]
 Int64s = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class NgramConfig:
+class NgramConfig(Section):
     """Which n-grams are features.
 
     `*_ngrams` are the smallest and the largest n, `*_weight` the Euclidean length of that group's part of a row, and
     `min_rows` the number of texts that an n-gram must stand in; below `small` texts a single one is enough.
     """
 
-    word_ngrams: tuple[int, int] = (1, 2)
-    char_ngrams: tuple[int, int] = (1, 4)
-    word_weight: float = 1.0
-    char_weight: float = 1.0
-    min_rows: int = 2
+    word_ngrams: tuple[PositiveInt, PositiveInt] = (1, 2)
+    char_ngrams: tuple[PositiveInt, PositiveInt] = (1, 4)
+    word_weight: float = Field(1.4, ge=0.0)
+    char_weight: float = Field(1.0, ge=0.0)
+    min_rows: int = Field(2, ge=1)
     small: int = 1000
 
 

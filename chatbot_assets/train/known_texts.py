@@ -1,69 +1,173 @@
-"""The texts that a bot was taught, with their answers, searched by likeness in meaning."""
+"""The utterances that a bot was taught, with their answers, searched by likeness in meaning.
+
+Those with an intent are searched within their intent, exactly; questions that have an answer and no intent, by an index
+over all of them.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-ARRAYS, NAMES = "known_texts.safetensors", "known_texts.json"
+from chatbot_assets.train.contracts import Floats, IndexBuilder, VectorIndex
+from chatbot_assets.train.rows import TrainingRows
+
+RESULT_LIBRARIES = ["numpy", "safetensors"]
+ARRAYS, NAMES, INDEX = "known_texts.safetensors", "known_texts.json", "index"
+NO_PLACE = -1
+"""Stands where there is no text."""
 
 
 @dataclass(frozen=True)
 class KnownTexts:
-    """The texts that a bot learnt from.
+    """The utterances that a bot learnt from, by intent, within it those with an answer first; questions come last.
 
-    ``vectors`` (texts, dimension) are L2-normalised; ``answer_of`` and ``intent_of`` give for each text its place in
-    ``answers`` and ``intents`` (-1: it has none); ``ids`` are the utterances' ids.
+    ``vectors`` (labelled texts, dimension) are L2-normalised. ``starts`` and ``stops`` (intents) are the places of each
+    intent's first text and of the one behind its last, and ``answered`` (intents) of the one behind its last with an
+    answer. ``answer_of`` (texts) gives each text's place in ``answers`` (-1: it has none); ``ids`` are the utterances'
+    ids. ``index`` holds the vectors of the questions, the texts from place ``len(vectors)`` on.
     """
 
-    vectors: NDArray[np.float32]
+    vectors: Floats
     ids: list[str]
     texts: list[str]
     answer_of: NDArray[np.int32]
     answers: list[str]
-    intent_of: NDArray[np.int32]
     intents: list[str]
+    starts: NDArray[np.int64]
+    answered: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    index: VectorIndex | None = None
+    _places: dict[str, int] = field(init=False, repr=False, compare=False)
+    _intent_places: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        places = {text: place for place, text in reversed(list(enumerate(self.texts)))}
+        for start, stop in zip(self.starts, self.stops, strict=True):
+            for text in self.texts[start:stop]:
+                if places.get(text, stop) < start:
+                    del places[text]
+        object.__setattr__(self, "_places", places)
+        object.__setattr__(self, "_intent_places", {intent: place for place, intent in enumerate(self.intents)})
 
     @classmethod
-    def build(
-        cls,
-        ids: Sequence[str],
-        texts: Sequence[str],
-        answers: Sequence[str | None],
-        intents: Sequence[str | None],
-        vectors: NDArray[np.float32],
-    ) -> "KnownTexts":
-        """From parallel sequences, in an order that depends on their contents alone."""
-        order = sorted(range(len(ids)), key=lambda place: ids[place])
-        answer_names = sorted({answer for answer in answers if answer is not None})
-        intent_names = sorted({intent for intent in intents if intent is not None})
-        answer_place = {answer: place for place, answer in enumerate(answer_names)}
-        intent_place = {intent: place for place, intent in enumerate(intent_names)}
+    def of(cls, rows: TrainingRows, index: IndexBuilder | None = None) -> "KnownTexts":
+        """The utterances among the rows, in an order that depends on their contents alone; paraphrases are left out.
+
+        Without an ``index`` the questions cannot be searched.
+        """
+        used = [
+            place
+            for place, parent in enumerate(rows.parents)
+            if parent is None and (rows.intents[place] is not None or rows.answers[place] is not None)
+        ]
+        used.sort(
+            key=lambda place: (
+                rows.intents[place] is None,
+                rows.intents[place] or "",
+                rows.answers[place] is None,
+                rows.ids[place],
+            )
+        )
+        sorted_rows = rows.take(used)
+        answers = sorted({answer for answer in sorted_rows.answers if answer is not None})
+        answer_place: dict[str | None, int] = {answer: place for place, answer in enumerate(answers)}
+        answer_of = np.array([answer_place.get(answer, NO_PLACE) for answer in sorted_rows.answers], np.int32)
+        labels = [intent for intent in sorted_rows.intents if intent is not None]
+        intents, starts, counts = np.unique(labels, return_index=True, return_counts=True)
+        has_answer = np.concatenate([[0], np.cumsum(answer_of >= 0)])
+        stops = starts + counts
+        questions = sorted_rows.vectors[len(labels) :]
         return cls(
-            vectors=np.ascontiguousarray(vectors[order], np.float32),
-            ids=[ids[place] for place in order],
-            texts=[texts[place] for place in order],
-            answer_of=np.array([answer_place.get(answers[place] or "", -1) for place in order], np.int32),
-            answers=answer_names,
-            intent_of=np.array([intent_place.get(intents[place] or "", -1) for place in order], np.int32),
-            intents=intent_names,
+            vectors=np.ascontiguousarray(sorted_rows.vectors[: len(labels)], np.float32),
+            ids=list(sorted_rows.ids),
+            texts=list(sorted_rows.texts),
+            answer_of=answer_of,
+            answers=answers,
+            intents=intents.tolist(),
+            starts=starts.astype(np.int64),
+            answered=(starts + has_answer[stops] - has_answer[starts]).astype(np.int64),
+            stops=stops.astype(np.int64),
+            index=index.build(questions) if index and len(questions) else None,
         )
 
-    def likeness(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Cosines (n, texts) between vectors (n, dimension) and the known texts."""
-        return vectors @ self.vectors.T
+    @property
+    def questions(self) -> int:
+        """How many texts have an answer but no intent."""
+        return len(self.ids) - len(self.vectors)
 
-    def questions_without_intent(self) -> NDArray[np.intp]:
-        """The places of the texts that have an answer but no intent."""
-        return np.flatnonzero((self.intent_of < 0) & (self.answer_of >= 0))
+    def place_of(self, text: str) -> int:
+        """The place of a text that was taught word for word, or -1; a text of several intents was not."""
+        return self._places.get(text, NO_PLACE)
+
+    def is_question(self, place: int) -> bool:
+        """Whether the text at a place has an answer but no intent; False where there is no text."""
+        return place >= len(self.vectors)
+
+    def intent(self, place: int) -> str | None:
+        """The intent of a known text, if it has one; None where there is no text."""
+        if place == NO_PLACE or self.is_question(place):
+            return None
+        return self.intents[int(np.searchsorted(self.stops, place, side="right"))]
 
     def answer(self, place: int) -> str | None:
         """The answer of a known text, if it has one."""
         return self.answers[self.answer_of[place]] if self.answer_of[place] >= 0 else None
+
+    def nearest_of_intents(self, intents: Sequence[str], vectors: Floats) -> tuple[Floats, NDArray[np.int64]]:
+        """For each vector (n, dimension) the nearest text of the intent at the same position.
+
+        Gives the cosines (n) with the nearest texts, and the places (n) of the nearest texts that have an answer, or
+        of the nearest ones where the intent has no answer; 0 and -1 for an intent without a known text.
+        """
+        similarities = np.zeros(len(intents), np.float32)
+        places = np.full(len(intents), NO_PLACE, np.int64)
+        asked: dict[str, list[int]] = {}
+        for row, intent in enumerate(intents):
+            asked.setdefault(intent, []).append(row)
+        for intent, rows in asked.items():
+            block = self._intent_places.get(intent)
+            if block is None:
+                continue
+            start, answered, stop = int(self.starts[block]), int(self.answered[block]), int(self.stops[block])
+            likeness = vectors[rows] @ self.vectors[start:stop].T
+            similarities[rows] = likeness.max(axis=1)
+            eligible = likeness[:, : answered - start] if answered > start else likeness
+            places[rows] = start + eligible.argmax(axis=1)
+        return similarities, places
+
+    def nearest_questions(self, vectors: Floats, k: int) -> list[list[tuple[int, float]]]:
+        """For each vector (n, dimension) the questions that are nearest, at most one for each of at most k answers.
+
+        Each is a place and its cosine, the nearest first.
+        """
+        if self.index is None:
+            return [[] for _ in vectors]
+        wanted = 2 * k
+        found: list[list[tuple[int, float]]] = [[] for _ in vectors]
+        waiting = list(range(len(vectors)))
+        while waiting:
+            similarities, places = self.index.search(vectors[waiting], wanted)
+            for row, likeness, near in zip(waiting, similarities, places, strict=True):
+                found[row] = self._distinct_answers(likeness, near, k)
+            waiting = [row for row in waiting if len(found[row]) < k] if wanted < self.questions else []
+            wanted *= 4
+        return found
+
+    def _distinct_answers(self, similarities: Floats, places: NDArray[np.int64], k: int) -> list[tuple[int, float]]:
+        found: dict[int, tuple[int, float]] = {}
+        for row in np.lexsort((places, -similarities)):
+            if places[row] == NO_PLACE:
+                continue
+            place = len(self.vectors) + int(places[row])
+            found.setdefault(int(self.answer_of[place]), (place, float(similarities[row])))
+            if len(found) == k:
+                break
+        return list(found.values())
 
     def save(self, folder: Path) -> None:
         """Writes the folder; equal contents give equal bytes."""
@@ -73,22 +177,30 @@ class KnownTexts:
         arrays: dict[str, NDArray[Any]] = {
             "vectors": self.vectors.astype(np.float16),
             "answer_of": self.answer_of,
-            "intent_of": self.intent_of,
+            "starts": self.starts,
+            "answered": self.answered,
+            "stops": self.stops,
         }
         save_file(arrays, folder / ARRAYS)
         names = {"ids": self.ids, "texts": self.texts, "answers": self.answers, "intents": self.intents}
         (folder / NAMES).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
+        if self.index is not None:
+            self.index.save(folder / INDEX)
 
     @classmethod
-    def load(cls, folder: Path) -> "KnownTexts":
-        """The inverse of :meth:`save`."""
+    def load(cls, folder: Path, index: IndexBuilder) -> "KnownTexts":
+        """The inverse of :meth:`save`; ``index`` is a module like the one that the texts were built with."""
         from safetensors.numpy import load_file
 
         arrays = load_file(folder / ARRAYS)
         names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
+        has_questions = len(names["ids"]) > len(arrays["vectors"])
         return cls(
             vectors=arrays["vectors"].astype(np.float32),
             answer_of=arrays["answer_of"],
-            intent_of=arrays["intent_of"],
+            starts=arrays["starts"],
+            answered=arrays["answered"],
+            stops=arrays["stops"],
+            index=index.load(folder / INDEX) if has_questions else None,
             **names,
         )

@@ -17,20 +17,29 @@ HALVINGS = 20
 """A step that still does not lower the loss ends the search: the rest is rounding."""
 
 LossAndGradient = Callable[["torch.Tensor"], tuple[float, "torch.Tensor"]]
+InnerProduct = Callable[["torch.Tensor", "torch.Tensor"], float]
 
 
-def minimise(loss: LossAndGradient, start: "torch.Tensor", *, iterations: int, memory: int = 8) -> "torch.Tensor":
+def dot(left: "torch.Tensor", right: "torch.Tensor") -> float:
+    """The scalar product of two tensors (n)."""
+    return float(left.dot(right))
+
+
+def minimise(
+    loss: LossAndGradient, start: "torch.Tensor", *, iterations: int, memory: int = 8, inner: InnerProduct = dot
+) -> "torch.Tensor":
     """Where at most so many iterations from ``start`` (n) bring a smooth convex loss; ``start`` stays as it is.
 
-    ``memory`` is the number of past steps that stand for the curvature. Nocedal & Wright, "Numerical Optimization"
-    (2006), algorithms 7.4 and 7.5, with backtracking from the full step.
+    ``memory`` is the number of past steps that stand for the curvature. Tensors may hold any representation of the
+    points that is linear in them, with its ``inner`` product; gradients are with respect to that product. Nocedal &
+    Wright, "Numerical Optimization" (2006), algorithms 7.4 and 7.5, with backtracking from the full step.
     """
     point = start.clone()
     value, gradient = loss(point)
     past: deque[tuple[torch.Tensor, torch.Tensor, float]] = deque(maxlen=memory)
     for _ in range(iterations):
-        direction = _descent(value, gradient, past)
-        slope = float(gradient.dot(direction))
+        direction = _descent(value, gradient, past, inner)
+        slope = inner(gradient, direction)
         length = 1.0
         for _ in range(HALVINGS):
             candidate = point.add(direction, alpha=length)
@@ -41,7 +50,7 @@ def minimise(loss: LossAndGradient, start: "torch.Tensor", *, iterations: int, m
         else:
             break
         change = new_gradient - gradient
-        curvature = length * float(direction.dot(change))
+        curvature = length * inner(direction, change)
         if curvature > 0:
             past.append((direction.mul_(length), change, 1 / curvature))
         point, value, gradient = candidate, new_value, new_gradient
@@ -49,19 +58,22 @@ def minimise(loss: LossAndGradient, start: "torch.Tensor", *, iterations: int, m
 
 
 def _descent(
-    value: float, gradient: "torch.Tensor", past: "deque[tuple[torch.Tensor, torch.Tensor, float]]"
+    value: float,
+    gradient: "torch.Tensor",
+    past: "deque[tuple[torch.Tensor, torch.Tensor, float]]",
+    inner: InnerProduct,
 ) -> "torch.Tensor":
     """The step that the remembered steps and changes of the gradient suggest; at first, one that the loss allows."""
     direction = gradient.neg()
     if not past:
-        return direction.mul_(value / max(float(gradient.dot(gradient)), 1e-30))
+        return direction.mul_(value / max(inner(gradient, gradient), 1e-30))
     shares = []
     for step, change, inverse in reversed(past):
-        share = inverse * float(step.dot(direction))
+        share = inverse * inner(step, direction)
         direction.add_(change, alpha=-share)
         shares.append(share)
     _, change, inverse = past[-1]
-    direction.div_(inverse * float(change.dot(change)))
+    direction.div_(inverse * inner(change, change))
     for (step, change, inverse), share in zip(past, reversed(shares), strict=True):
-        direction.add_(step, alpha=share - inverse * float(change.dot(direction)))
+        direction.add_(step, alpha=share - inverse * inner(change, direction))
     return direction

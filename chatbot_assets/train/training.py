@@ -1,28 +1,30 @@
-"""Trains one model folder from a bot's training rows: intent model, known texts, thresholds and a manifest.
+"""Trains one model folder from a bot's training rows: classifier, known texts, thresholds and a manifest.
 
-The folder's bytes depend on the rows, their vectors, the configuration and the code alone.
+The folder's bytes depend on the rows, their vectors, the configuration and the code alone. Paraphrases teach the
+classifier and nothing else: what a bot may answer, and how sure it must be, is decided on utterances.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from chatbot_assets.modules import ModuleRef
 from chatbot_assets.train.calibration import Confidence, Thresholds, calibrate_thresholds
-from chatbot_assets.train.intent_model import IntentModelConfig, pseudo_out_of_scope, train_intent_model
-from chatbot_assets.train.known_texts import KnownTexts
+from chatbot_assets.train.contracts import IntentLearner
+from chatbot_assets.train.held_out import pseudo_out_of_scope
+from chatbot_assets.train.known_texts import NO_PLACE, KnownTexts
 from chatbot_assets.train.manifest import write_manifest
 from chatbot_assets.train.rows import TrainingRows
 
-RESULT_LIBRARIES = ["torch", "numpy", "scipy", "safetensors"]
+RESULT_LIBRARIES = ["numpy", "safetensors"]
 OUT_OF_SCOPE_SHARE = 0.1
 """Share of a bot's turns that are assumed to be out of its scope when the thresholds are calibrated."""
 QUESTION_SAMPLE = 2_000
-"""Questions whose nearest other question is looked at when the thresholds of a bot without intents are calibrated."""
+"""Questions whose nearest other question is looked at when the thresholds of questions are calibrated."""
 
 
 def train_model(
@@ -31,7 +33,8 @@ def train_model(
     *,
     bot: str,
     language: str,
-    config: IntentModelConfig,
+    classifier: ModuleRef,
+    index: ModuleRef,
     answer_precision: float,
     suggest_precision: float,
     progress: Callable[[str], None],
@@ -39,29 +42,29 @@ def train_model(
     """Writes a model into an empty folder and gives its manifest.
 
     Raises:
-        ValueError: when no row has an intent or an answer.
+        ValueError: when no utterance has an intent or an answer, or a module cannot be loaded.
     """
-    labelled = rows.take([place for place, intent in enumerate(rows.intents) if intent is not None])
-    answered = rows.take([place for place, answer in enumerate(rows.answers) if answer is not None])
-    if not labelled.ids and not answered.ids:
+    known = KnownTexts.of(rows, index.load())
+    if not known.ids:
         raise ValueError("no row has an intent or an answer")
-    precisions = {"answer_precision": answer_precision, "suggest_precision": suggest_precision}
-    known = KnownTexts.build(rows.ids, rows.texts, rows.answers, rows.intents, rows.vectors)
     known.save(folder / "known")
-    confidence, by_intent, by_question = None, None, None
-    if labelled.ids:
-        confidence, by_intent = _train_intents(folder / "intent", labelled, config, precisions, progress)
-    unlabelled = known.questions_without_intent()
-    if len(unlabelled):
-        by_question = question_thresholds(known, unlabelled, **precisions)
+    precisions = {"answer_precision": answer_precision, "suggest_precision": suggest_precision}
+    confidence, by_intent = None, None
+    if known.intents:
+        labelled = rows.take([place for place, intent in enumerate(rows.intents) if intent is not None])
+        confidence, by_intent = _train_intents(folder / "intent", labelled, classifier.load(), precisions, progress)
+    by_question = question_thresholds(known, rows, **precisions) if known.questions else None
     manifest = {
         "bot": bot,
         "language": language,
-        "rows": len(rows.ids),
-        "answers": len(answered.ids),
-        "intents": sorted(set(_present(labelled.intents))),
+        "rows": sum(parent is None for parent in rows.parents),
+        "paraphrases": sum(parent is not None for parent in rows.parents),
+        "answers": int((known.answer_of >= 0).sum()),
+        "intents": known.intents,
         "dimension": int(rows.vectors.shape[1]),
-        "config": {"model": asdict(config), **precisions},
+        "classifier": classifier.model_dump(mode="json", by_alias=True),
+        "index": index.model_dump(mode="json", by_alias=True),
+        "precisions": precisions,
         "confidence": asdict(confidence) if confidence else None,
         "thresholds": {
             "intent": asdict(by_intent) if by_intent else None,
@@ -74,15 +77,16 @@ def train_model(
 def _train_intents(
     folder: Path,
     rows: TrainingRows,
-    config: IntentModelConfig,
+    learner: IntentLearner,
     precisions: dict[str, float],
     progress: Callable[[str], None],
 ) -> tuple[Confidence, Thresholds]:
     """Trains on all rows and, beside that, finds out on held-out texts and intents how far scores can be trusted."""
-    columns = (rows.texts, rows.tokens, rows.vectors, _present(rows.intents))
+    intents = [str(intent) for intent in rows.intents]
+    progress(f"learning {len(set(intents))} intents from {len(intents)} rows")
     with ThreadPoolExecutor(2) as pool:
-        training = pool.submit(train_intent_model, *columns, config, progress=progress)
-        held = pool.submit(pseudo_out_of_scope, *columns, config, progress=progress).result()
+        training = pool.submit(learner.fit, rows.texts, rows.tokens, rows.vectors, intents, rows.weights)
+        held = pool.submit(pseudo_out_of_scope, rows, learner, progress=progress).result()
         training.result().save(folder)
     confidence = Confidence.fit(
         held.top_margins,
@@ -99,24 +103,33 @@ def _train_intents(
 
 
 def question_thresholds(
-    known: KnownTexts, questions: NDArray[np.intp], *, answer_precision: float, suggest_precision: float
+    known: KnownTexts, rows: TrainingRows, *, answer_precision: float, suggest_precision: float
 ) -> Thresholds:
     """Thresholds on the cosine for questions that have an answer but no intent: each, left out, asks its nearest other.
 
-    The other question's answer is right when it equals the question's own. ``questions`` are places among the texts.
+    The other question's answer is right when it equals the question's own. A question that is alone with its answer is
+    a turn whose answer the bot does not know: it counts as one, so a bot of such questions alone answers what is
+    nearer to a question than any two of its questions are to each other. The questions' vectors are in ``rows``.
     """
-    sample = questions[np.unique(np.linspace(0, len(questions) - 1, QUESTION_SAMPLE).astype(int))]
-    scores = np.zeros(len(sample), np.float32)
-    correct = np.zeros(len(sample), bool)
-    for start in range(0, len(sample), 256):
-        part = sample[start : start + 256]
-        likeness = known.vectors[part] @ known.vectors[questions].T
-        likeness[part[:, None] == questions[None, :]] = -1.0
-        nearest = questions[likeness.argmax(axis=1)]
-        scores[start : start + len(part)] = likeness.max(axis=1)
-        correct[start : start + len(part)] = known.answer_of[nearest] == known.answer_of[part]
-    return calibrate_thresholds(scores, correct, answer_precision=answer_precision, suggest_precision=suggest_precision)
-
-
-def _present(values: Sequence[str | None]) -> list[str]:
-    return [value for value in values if value is not None]
+    assert known.index is not None
+    first = len(known.vectors)
+    sample = np.unique(np.linspace(0, known.questions - 1, min(QUESTION_SAMPLE, known.questions)).astype(np.int64))
+    place_of = {name: place for place, name in enumerate(rows.ids)}
+    vectors = rows.vectors[[place_of[known.ids[first + own]] for own in sample]]
+    questions_of = np.bincount(known.answer_of[first:])
+    scores, correct, alone = [], [], []
+    for own, likeness, near in zip(sample, *known.index.search(vectors, 2), strict=True):
+        others = [one for one in zip(likeness, near, strict=True) if one[1] not in (own, NO_PLACE)]
+        if others:
+            score, other = others[0]
+            answer = known.answer_of[first + own]
+            scores.append(min(float(score), 1.0))
+            correct.append(known.answer_of[first + other] == answer)
+            alone.append(questions_of[answer] == 1)
+    return calibrate_thresholds(
+        np.array(scores),
+        np.array(correct, np.bool_),
+        np.array(alone, np.bool_),
+        answer_precision=answer_precision,
+        suggest_precision=suggest_precision,
+    )

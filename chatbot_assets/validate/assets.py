@@ -25,23 +25,22 @@ def _compute(stage: Stage) -> Change:
     from chatbot_assets.train.rows import read_rows
     from chatbot_assets.validate.evaluation import (
         evaluate_rows,
-        judge,
         measure_latency,
         metric_rows,
         reply_to,
         sample_replies,
     )
+    from chatbot_assets.validate.gate import Gate
     from serving.responder import Responder
 
     models = stage.inputs["models"]
-    assert models.commit.record is not None
-    model_id = models.commit.record.data_version
+    model_id = models.record.data_version
     rows = read_rows(stage.inputs["utterances"], stage.inputs["embeddings"], "test")
     responder = Responder(unpack(models.table, model_id, stage.home.cache), stage.bot.effective())
     replies = reply_to(responder, rows)
     metrics = evaluate_rows(rows, replies) | measure_latency(responder, rows)
     champion_id, champion = _champion(stage, model_id, rows)
-    gate = judge(
+    gate: Gate = stage.bot.validate_.gate.load()(
         rows,
         replies,
         champion,
@@ -79,7 +78,7 @@ def _champion(stage: Stage, model_id: str, rows: "TrainingRows") -> tuple[str | 
     folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
     try:
         champion = Responder(folder, live.config)
-    except ModelFormatError as error:
+    except (ModelFormatError, ValueError) as error:
         stage.log(f"the champion cannot be compared with: {error}")
         return None, None
     now = stage.bot.effective()

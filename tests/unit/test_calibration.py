@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from chatbot_assets.train.calibration import (
     Confidence,
     calibrate_thresholds,
-    nearest_similarity,
     row_weights,
 )
 
@@ -37,6 +36,20 @@ def test_an_unreachable_precision_falls_back_to_the_most_careful_score_and_says_
     found = calibrate_thresholds(scores, correct, answer_precision=0.99, suggest_precision=0.5)
     assert not found.answer_reached and found.answer == 0.8
     assert found.suggest == found.answer and not found.suggest_reached  # the one row below was wrong
+
+
+def test_where_many_rows_speak_against_the_asked_precision_only_certainty_is_answered() -> None:
+    scores = np.repeat(np.linspace(0.1, 0.9, 9), 100)
+    correct = np.tile(np.arange(100) % 2 == 0, 9)  # half of the rows are right, whatever they score
+    found = calibrate_thresholds(scores, correct, answer_precision=0.9, suggest_precision=0.3)
+    assert (found.answer, found.answer_reached, found.answer_coverage) == (1.0, False, 0.0)
+    assert found.suggest == pytest.approx(0.1) and found.suggest_reached
+
+
+def test_rows_that_are_all_out_of_scope_say_nothing_about_precision_but_what_is_too_far() -> None:
+    scores, outside = np.linspace(0.2, 0.7, 50), np.ones(50, bool)
+    found = calibrate_thresholds(scores, ~outside, outside, answer_precision=0.9, suggest_precision=0.3)
+    assert found.answer == found.suggest == 0.7 and not found.answer_reached
 
 
 def test_without_rows_nothing_is_answered() -> None:
@@ -103,9 +116,3 @@ def test_out_of_scope_rows_weigh_as_their_share_says() -> None:
     assert weights[outside].sum() / weights.sum() == pytest.approx(0.1)
     assert row_weights(outside, None).tolist() == [1, 1, 1, 1, 1]
     assert row_weights(outside[:3], 0.1).tolist() == [1, 1, 1]
-
-
-def test_the_nearest_similarity_is_one_for_a_known_vector_and_zero_for_none() -> None:
-    known = np.eye(4, dtype=np.float32)
-    assert nearest_similarity(known[:2], known).tolist() == [1, 1]
-    assert nearest_similarity(known[:2], known[:0]).tolist() == [0, 0]

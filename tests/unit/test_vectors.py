@@ -1,5 +1,6 @@
 """Vectors: how they are stored, which texts get one, and what the bundled encoder promises."""
 
+import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any
@@ -18,15 +19,18 @@ from chatbot_assets.embed.vectors import (
     EncodeTexts,
     distinct_texts,
     encoder_version,
+    end_processes,
     leaving,
     pack_vectors,
     text_id,
     unpack_vectors,
+    vectors_of,
 )
 from chatbot_assets.modules import ModuleRef
 from resources.spark import SparkEngine
 
 ENCODER = """
+import multiprocessing
 import os
 import numpy as np
 
@@ -69,7 +73,7 @@ def test_the_engine_and_python_identify_a_text_alike(engine: SparkEngine, texts:
     schema = pa.schema([("text", pa.string()), ("excluded", pa.string())])
     rows = pa.Table.from_pylist([{"text": text, "excluded": None} for text in sorted(texts) * 2], schema)
     frame = engine.session.createDataFrame(rows, "text string, excluded string")
-    found = distinct_texts(frame).collect()
+    found = distinct_texts(frame, candidates_frame(engine)).collect()
     assert sorted((row["text_id"], row["text"]) for row in found) == sorted((text_id(text), text) for text in texts)
 
 
@@ -77,7 +81,25 @@ def test_texts_that_are_not_used_get_no_vector(engine: SparkEngine) -> None:
     frame = engine.session.createDataFrame(
         [("hi", None), ("이상해", "not in the bot's language")], "text string, excluded string"
     )
-    assert [row["text"] for row in distinct_texts(frame).collect()] == ["hi"]
+    assert [row["text"] for row in distinct_texts(frame, candidates_frame(engine)).collect()] == ["hi"]
+
+
+def test_candidates_for_paraphrases_get_a_vector_once(engine: SparkEngine) -> None:
+    frame = engine.session.createDataFrame([("hi", None)], "text string, excluded string")
+    found = distinct_texts(frame, candidates_frame(engine, ["hi", "hello"], [], ["hello"])).collect()
+    assert sorted(row["text"] for row in found) == ["hello", "hi"]
+
+
+def candidates_frame(engine: SparkEngine, *candidates: list[str]) -> Any:
+    rows = pa.table({"candidates": pa.array(candidates, pa.list_(pa.string()))})
+    return engine.session.createDataFrame(rows, "candidates array<string>")
+
+
+def test_stored_vectors_are_found_by_their_texts() -> None:
+    vectors = np.eye(3, dtype=np.float32)
+    stored = pa.table({"text_id": [text_id(text) for text in "abc"], "vector": pack_vectors(vectors)})
+    np.testing.assert_array_equal(vectors_of(["c", "a", "c"], stored), vectors[[2, 0, 2]])
+    assert len(vectors_of([], stored)) == 0
 
 
 @pytest.fixture
@@ -109,6 +131,9 @@ def test_many_texts_are_encoded_by_other_processes_in_their_order(letters: Modul
     one, many = unpack_vectors(alone.column("vector")), unpack_vectors(pooled.column("vector"))
     np.testing.assert_array_equal(one[:, :2], many[:, :2])
     assert one[:, 2].all() and not many[:, 2].any(), "the texts were encoded in this process"
+    assert multiprocessing.active_children()
+    end_processes()
+    assert not multiprocessing.active_children(), "they would keep a refresh from ending"
 
 
 def test_the_version_of_an_encoder_covers_its_code_and_its_parameters(letters: ModuleRef) -> None:
