@@ -8,15 +8,18 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chatbot_assets.bot import Bot
 from chatbot_assets.code_version import code_version
 from chatbot_assets.collect.landing import SETTLE_SECONDS, LandingFile, listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, not_in_ledger
-from chatbot_assets.tables import MATERIALISED, Table
+from chatbot_assets.tables import MATERIALISED, REVIEW_QUEUE, SOURCES, TABLES, Table
 from resources.environment import Home
 from resources.lakehouse import Commit, InputVersion, Lake, Signature
+
+NOT_WRITTEN_YET = InputVersion(-1, "")
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,13 @@ class BotState:
     blocked: str | None
     cause: str = ""
     unread: tuple[LandingFile, ...] = field(default=())
+    queue_is_due: bool = True
 
     @property
     def needs_refresh(self) -> bool:
-        return bool(self.stale) and self.blocked is None
+        """Whether a refresh would help. The review queue alone, which each served turn changes, waits its interval."""
+        only_queue = {item.table for item in self.stale} == {REVIEW_QUEUE.name}
+        return bool(self.stale) and self.blocked is None and (self.queue_is_due or not only_queue)
 
 
 def code_versions(table: Table, bot: Bot) -> dict[str, str]:
@@ -59,19 +65,22 @@ def current_signature(table: Table, bot: Bot, inputs: Mapping[str, InputVersion]
 
 
 def pinned_inputs(table: Table, commits: Mapping[str, Commit | None]) -> dict[str, InputVersion] | None:
-    """The inputs' present versions; None while one of them has never been made."""
+    """The inputs' present versions; None while one that a refresh makes has never been made."""
     pinned = {}
     for name in table.inputs:
         commit = commits.get(name)
-        if commit is None or commit.record is None:
+        if TABLES[name] in SOURCES:
+            pinned[name] = InputVersion(commit.version, commit.data_version) if commit else NOT_WRITTEN_YET
+        elif commit is None or commit.record is None:
             return None
-        pinned[name] = InputVersion(commit.version, commit.record.data_version)
+        else:
+            pinned[name] = InputVersion(commit.version, commit.data_version)
     return pinned
 
 
 def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) -> BotState:
     """Compares a bot's tables with its landing folder, its configuration and the code, from the logs alone."""
-    commits = {table.name: lake.table(bot.key, table.name).last() for table in MATERIALISED}
+    commits = {name: lake.table(bot.key, name).last() for name in TABLES}
     files = listing(home.landing(bot.key), settle)
     unread: list[LandingFile] = []
     if files:
@@ -86,7 +95,9 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
             causes.append([table.name, reasons, cause])
     blocked = _blocked(commits, {item.table for item in stale}, bool(unread))
     digest = hashlib.blake2b(json.dumps(causes, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return BotState(bot.key, commits, tuple(stale), blocked, digest, tuple(unread))
+    queue = commits[REVIEW_QUEUE.name]
+    due = queue is None or datetime.now(UTC) - queue.committed_at >= timedelta(minutes=bot.review.every_minutes)
+    return BotState(bot.key, commits, tuple(stale), blocked, digest, tuple(unread), due)
 
 
 def _why_stale(
@@ -115,6 +126,7 @@ def _why_stale(
 
 def _blocked(commits: Mapping[str, Commit | None], stale: set[str], has_unread: bool) -> str | None:
     """Why a refresh could not help, in words; None when it could or when none is needed."""
+    stale = stale - {REVIEW_QUEUE.name}
     if has_unread:
         return None
     if commits["dialogues"] is None:

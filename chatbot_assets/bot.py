@@ -4,13 +4,13 @@
 in each commit and deployment, so that two bots (or two days) with equal hashes were configured alike.
 """
 
-import dataclasses
 import hashlib
+import importlib
 import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import Field, ValidationError, field_validator
@@ -27,13 +27,49 @@ class BotError(ValueError):
     """A bot file that cannot be used; its text is one line that says what to change."""
 
 
+PRIVACY = "chatbot_assets.process.privacy:MaskPersonalData"
+
+
 class Process(Section):
-    """How raw text becomes an utterance, and which share of the utterances is held out for testing."""
+    """How raw text becomes an utterance, and which share of the utterances is held out for testing.
+
+    ``privacy`` masks what users wrote, and answers that were read from conversations; ``answer_privacy`` masks answers
+    that the bot's owner gave, which may well name a telephone number on purpose.
+    """
 
     normaliser: ModuleRef
     segmenter: ModuleRef
     language_check: ModuleRef
+    privacy: ModuleRef = ModuleRef(use=PRIVACY)
+    answer_privacy: ModuleRef = ModuleRef.model_validate({"use": PRIVACY, "with": {"kinds": ["card", "id"]}})
     test_share: float = Field(0.1, ge=0.0, le=0.5)
+
+    @property
+    def modules(self) -> tuple[ModuleRef, ...]:
+        """All modules of the stage, the one that takes longest to load first."""
+        return (self.segmenter, self.privacy, self.answer_privacy, self.normaliser, self.language_check)
+
+
+class Augment(Section):
+    """Paraphrases for small data: intents with fewer than ``up_to`` rows to learn from get some, up to that number.
+
+    ``flows`` are rules applied one after the other, by their names; ``limit`` is the most candidates for one text, and
+    ``weight`` what a paraphrase counts in training beside an utterance's 1.
+    """
+
+    rules: tuple[ModuleRef, ...] = ()
+    flows: tuple[tuple[str, ...], ...] = ()
+    limit: int = Field(8, ge=1)
+    gate: ModuleRef = ModuleRef(use="chatbot_assets.augment.gate:NearAndFaithful")
+    up_to: int = Field(30, ge=0)
+    weight: float = Field(0.5, gt=0.0, le=1.0)
+
+
+class Denoise(Section):
+    """How labels are judged, and whether verdicts act on training (``automatic``) or are only shown (``manual``)."""
+
+    judge: ModuleRef = ModuleRef(use="chatbot_assets.denoise.judge:ConfidentLearning")
+    policy: Literal["automatic", "manual"] = "automatic"
 
 
 class Embed(Section):
@@ -43,29 +79,40 @@ class Embed(Section):
 
 
 class Train(Section):
-    """The intent model and the thresholds between answered, similar and failed."""
+    """The classifier of intents, the index of answers, and the precisions that part answered, similar and failed."""
 
-    model: dict[str, Any] = Field(default_factory=dict)
+    classifier: ModuleRef = ModuleRef(use="chatbot_assets.train.intent_model:LinearIntents")
+    index: ModuleRef = ModuleRef(use="chatbot_assets.train.answer_index:FaissIndex")
     answer_precision: float = Field(0.9, gt=0.0, lt=1.0)
     suggest_precision: float = Field(0.3, gt=0.0, lt=1.0)
 
-    @field_validator("model")
+    @field_validator("classifier", "index")
     @classmethod
-    def _has_known_parameters(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if value:
-            from chatbot_assets.train.intent_model import IntentModelConfig
-
+    def _takes_its_parameters(cls, value: ModuleRef) -> ModuleRef:
+        """A bundled module is asked when the bot is read; one from elsewhere is imported only when it runs."""
+        if value.parameters and value.use.startswith("chatbot_assets."):
             try:
-                IntentModelConfig.from_json(value)
-            except TypeError as error:
-                allowed = ", ".join(field.name for field in dataclasses.fields(IntentModelConfig))
-                raise ValueError(f"{error}; allowed: {allowed}") from None
+                value.load()
+            except ValidationError as error:
+                raise ValueError("; ".join(_plain_parameter(value, problem) for problem in error.errors())) from None
         return value
+
+
+def _plain_parameter(module: ModuleRef, problem: Any) -> str:
+    place = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        return f"{'.'.join(place)}: {problem['msg']}"
+    name, _, attribute = module.use.partition(":")
+    section: Any = getattr(importlib.import_module(name), attribute)
+    for part in place[:-1]:
+        section = section.model_fields[part].annotation
+    return f"{'.'.join(place)}: unknown parameter; allowed: {', '.join(section.model_fields)}"
 
 
 class Validate(Section):
     """What a model must reach before it may be deployed."""
 
+    gate: ModuleRef = ModuleRef(use="chatbot_assets.validate.gate:NoWorseThanChampion")
     minimum_accuracy: float = Field(0.4, ge=0.0, le=1.0)
     maximum_drop: float = Field(0.03, ge=0.0, le=1.0)
 
@@ -74,6 +121,14 @@ class Deploy(Section):
     """Whether a verified model goes live by itself or waits for ``promote``."""
 
     policy: Literal["automatic", "manual"] = "automatic"
+    verification: ModuleRef = ModuleRef(use="chatbot_assets.deploy.verification:AnswersAsEvaluated")
+
+
+class Review(Section):
+    """Which served turns people should look at, and how often the queue is brought up to date."""
+
+    triage: ModuleRef = ModuleRef(use="chatbot_assets.feedback.triage:FailedAndDissatisfied")
+    every_minutes: float = Field(10.0, ge=0.0)
 
 
 class Messages(Section):
@@ -95,13 +150,16 @@ class Bot(Section):
     key: str
     language: str
     description: str = ""
-    engine: Literal["sail"] = "sail"
+    engine: Literal["sail", "local"] = "sail"
     sources: Sources = Sources()
     process: Process
+    augment: Augment = Augment()
+    denoise: Denoise = Denoise()
     embed: Embed = Embed()
     train: Train = Train()
     validate_: Validate = Field(default_factory=Validate, alias="validate")
     deploy: Deploy = Deploy()
+    review: Review = Review()
     messages: Messages
     resources: Resources = Resources()
 
@@ -137,6 +195,9 @@ def _module_versions(path: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, Section):
         for name in type(value).model_fields:
             yield from _module_versions(f"{path}.{name}", getattr(value, name))
+    elif isinstance(value, tuple):
+        for place, one in enumerate(value):
+            yield from _module_versions(f"{path}.{place}", one)
 
 
 def check_key(key: str) -> str:
@@ -187,7 +248,7 @@ def load_bot(bots: Path, key: str) -> Bot:
         raise BotError(f"{path}: key: is given by the file's name ({key}); remove it")
     try:
         defaults = {name: value for name, value in language_defaults(language).items() if name != "name"}
-        bot = Bot.model_validate(_merge(defaults, own) | {"key": key})
+        bot = Bot.model_validate(_merge(_without_foreign_flows(defaults, own), own) | {"key": key})
         bot.config_hash()
     except ValidationError as error:
         raise BotError(f"{path}: {'; '.join(_plain(problem) for problem in error.errors())}") from None
@@ -195,6 +256,14 @@ def load_bot(bots: Path, key: str) -> Bot:
         half = ascii(error.object[error.start])[1:-1]
         raise BotError(f"{path}: holds half a character ({half}); write characters as themselves, in UTF-8") from None
     return bot
+
+
+def _without_foreign_flows(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
+    """A language's flows name its rules, so they are no default for a bot with rules of its own."""
+    augment = own.get("augment")
+    if not isinstance(augment, dict) or "rules" not in augment:
+        return defaults
+    return defaults | {"augment": {k: v for k, v in defaults.get("augment", {}).items() if k != "flows"}}
 
 
 def _merge(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:
@@ -219,6 +288,9 @@ def _plain(problem: Any) -> str:
 def _allowed(place: list[str]) -> list[str]:
     model: Any = Bot
     for part in place:
+        if part.isdigit():
+            model = get_args(model)[0]
+            continue
         by_name = {field.alias or name: field.annotation for name, field in model.model_fields.items()}
         model = by_name[part]
     names = [field.alias or name for name, field in model.model_fields.items()]

@@ -16,6 +16,15 @@ from chatbot_assets.commands import UserError
 Report = dict[str, Any]
 JSON_OPTION = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
+Command = Callable[..., None]
+
+
+def column_options(command: Command) -> Command:
+    """``--text``, ``--intent`` and ``--answer``: which column holds what."""
+    for field in ("answer", "intent", "text"):
+        command = click.option(f"--{field}", default=None, help=f"The column that holds the {field}.")(command)
+    return command
+
 
 def _show(report: Report, as_json: bool, text: Callable[[Report], str]) -> None:
     click.echo(json.dumps(report, ensure_ascii=False, default=str) if as_json else text(report))
@@ -37,6 +46,31 @@ def up(port: int, dagster_port: int, demo: bool) -> None:
     run(port=port, dagster_port=dagster_port, demo=demo)
 
 
+@main.command("init-bot")
+@click.argument("key")
+@click.option("--language", required=True, help="The bot's language.")
+@click.option("--source", required=True, type=click.Path(path_type=Path), help="A file that the bot is to learn from.")
+@column_options
+@JSON_OPTION
+def init_bot(key: str, language: str, source: Path, as_json: bool, **columns: str | None) -> None:
+    """Write the YAML of a new bot KEY after looking at a file."""
+    from chatbot_assets.commands.init_bot import describe, run
+
+    _show(run(key, language=language, source=source, columns=columns), as_json, describe)
+
+
+@main.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--language", default=None, help="The language, where the guess is wrong.")
+@column_options
+@JSON_OPTION
+def inspect(files: tuple[Path, ...], language: str | None, as_json: bool, **columns: str | None) -> None:
+    """Can the data in FILES be analysed, can it be served?"""
+    from chatbot_assets.commands.inspect import describe, run
+
+    _show(run(files, language=language, columns=columns), as_json, describe)
+
+
 @main.command()
 @click.argument("key")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -46,6 +80,19 @@ def land(key: str, files: tuple[Path, ...], as_json: bool) -> None:
     from chatbot_assets.commands.land import describe, run
 
     _show(run(key, files), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
+@click.argument("file")
+@click.option("--reason", default="landed by mistake", show_default=True, help="Why, for the record.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def withdraw(key: str, file: str, reason: str, actor: str | None, as_json: bool) -> None:
+    """Take the rows of landing FILE out of bot KEY again, as a recorded change."""
+    from chatbot_assets.commands.withdraw import describe, run
+
+    _show(run(key, file, reason=reason, actor=actor), as_json, describe)
 
 
 @main.command()
@@ -114,6 +161,58 @@ def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
     from chatbot_assets.commands.promote import describe, run
 
     _show(run(key, reason=reason, actor=actor), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
+@click.argument("turn_ids", nargs=-1, required=True, metavar="TURN_ID...")
+@click.option("--action", default="modify", show_default=True, help="modify, hold or exclude.")
+@click.option("--intent", default=None, help="The right intent.")
+@click.option("--answer", default=None, help="The right answer.")
+@click.option("--reviewer", default=None, help="Who decides; your login name by default.")
+@click.option("--reason", default=None, help="Why, for the record.")
+@click.option("--new-intent", is_flag=True, help="The intent is one that the bot does not have yet.")
+@click.option("--again", is_flag=True, help="Decide anew on a turn that was decided on before.")
+@JSON_OPTION
+def decide(key: str, turn_ids: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    """Decide on turns of bot KEY: give the right intent or answer, put them off, or leave them out."""
+    from chatbot_assets.commands.decide import describe, run
+
+    _show(run(key, turn_ids, **options), as_json, describe)
+
+
+@main.command()
+@click.argument("engine", type=click.Choice(["local"]))
+@click.option(
+    "--repository", default=None, envvar="CHATBOT_MAVEN_REPOSITORY", help="URL of a mirror to use, not Maven Central."
+)
+@JSON_OPTION
+def setup(engine: str, repository: str | None, as_json: bool) -> None:
+    """Fetch what ENGINE needs beside the virtual environment (local: two jars, and Java must be there)."""
+    from chatbot_assets.commands.setup import describe, run
+
+    _show(run(engine, repository=repository), as_json, describe)
+
+
+@main.command()
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--with-tokens", is_flag=True, help="Also copy tokens.json, which holds secrets.")
+@JSON_OPTION
+def backup(target: Path, with_tokens: bool, as_json: bool) -> None:
+    """Copy the home and the bot files into the archive TARGET (.tar.zst or .tar.gz), also while all runs."""
+    from chatbot_assets.commands.backup import describe, run
+
+    _show(run(target, with_tokens=with_tokens), as_json, describe)
+
+
+@main.command()
+@click.argument("source", type=click.Path(path_type=Path))
+@JSON_OPTION
+def restore(source: Path, as_json: bool) -> None:
+    """Bring the archive SOURCE back into an empty home, whole or not at all."""
+    from chatbot_assets.commands.restore import describe, run
+
+    _show(run(source), as_json, describe)
 
 
 @main.command()

@@ -5,10 +5,12 @@ from typing import Any
 
 import dagster as dg
 
+from chatbot_assets.augment.assets import paraphrase_candidates, paraphrases
 from chatbot_assets.collect.assets import landing
+from chatbot_assets.denoise.assets import labels
 from chatbot_assets.deploy.assets import deployments
 from chatbot_assets.embed.assets import embeddings
-from chatbot_assets.feedback.assets import conversations
+from chatbot_assets.feedback.assets import conversations, review_decisions, review_queue
 from chatbot_assets.jobs import refresh
 from chatbot_assets.process.assets import utterances
 from chatbot_assets.sensors import reconcile
@@ -26,7 +28,10 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     engine = overrides.get("engine") or SparkEngine()
     resources = {"home": home, "engine": engine, "delta_io": DeltaIOManager(lake=str(home.lake), engine=engine)}
     return dg.Definitions(
-        assets=[landing, utterances, embeddings, models, evaluations, deployments, conversations],
+        assets=[
+            *(landing, utterances, paraphrase_candidates, embeddings, labels, paraphrases),
+            *(models, evaluations, deployments, conversations, review_decisions, review_queue),
+        ],
         jobs=[refresh],
         sensors=[reconcile],
         resources=resources | overrides,

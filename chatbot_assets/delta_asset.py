@@ -4,10 +4,10 @@ An asset runs its stage only when the table's recorded inputs, code or configura
 it reports the table as it is and commits nothing.
 """
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -19,13 +19,17 @@ from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import Table
 from resources.delta_io import Materialisation, PinnedTable
 from resources.environment import Home, code_revision
+from resources.java import EngineError
 from resources.lakehouse import Change, Commit, Lake, LakeError, LakeTable, Record, Signature
+from resources.metering import Meter
 from resources.reuse import Scratch, scratch
 from resources.spark import SparkEngine
 
 OWNERS = {
     "collect": "team:service-developers",
     "process": "team:researchers",
+    "augment": "team:researchers",
+    "denoise": "team:researchers",
     "embed": "team:researchers",
     "train": "team:researchers",
     "validate": "team:researchers",
@@ -65,6 +69,17 @@ class Stage:
         with scratch(self.engine.session, self.home.cache / "scratch") as folder:
             yield folder
 
+    def files_added_to(self, name: str) -> list[Path] | None:
+        """The data files that input ``name`` gained since the last record, if that is all that has changed; else None.
+
+        None also when the table was never made or is to be made in a new way: then all rows must be looked at.
+        """
+        made = self.last.record.signature if self.last and self.last.record else None
+        now = self.inputs[name].commit
+        if made is None or now is None or self.signature.differences(made) != [f"{name} changed"]:
+            return None
+        return self.inputs[name].table.files_added(made.inputs[name].version, now.version)
+
     def record(self, change: Change) -> Record:
         """What the commit of a change says about itself."""
         return Record.of(
@@ -72,7 +87,7 @@ class Stage:
             self.signature,
             config_hash=self.bot.config_hash(),
             code_revision=code_revision(),
-            engine=self.engine.engine,
+            engine=self.engine.engine or "",
             run_id=self.run_id,
             accepted=self.last.record.accepted if self.last and self.last.record else {},
         )
@@ -98,7 +113,7 @@ def delta_asset(
     def materialise(
         context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine, **inputs: Any
     ) -> Iterator[dg.MaterializeResult[Materialisation]]:
-        with running(context, table, home, engine, inputs) as (stage, started):
+        with running(context, table, home, engine, inputs) as (stage, meter):
             last = stage.last
             behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
             change = compute(stage) if behind else None
@@ -106,7 +121,7 @@ def delta_asset(
             current = record or (last.record if last else None)
             assert current is not None
             yield dg.MaterializeResult(
-                value=Materialisation(stage.table, last, change, record, started),
+                value=Materialisation(stage.table, last, change, record, meter),
                 data_version=dg.DataVersion(current.data_version),
                 check_results=list(checks(current.notes)) if checks else [],
             )
@@ -143,22 +158,24 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
 @contextmanager
 def running(
     context: dg.AssetExecutionContext, table: Table, home: Home, engine: SparkEngine, inputs: Mapping[str, PinnedTable]
-) -> Iterator[tuple[Stage, float]]:
-    """Gives a table's :class:`Stage` and the time it started, holding the bot's tables against other refreshes.
+) -> Iterator[tuple[Stage, Meter]]:
+    """Gives a table's :class:`Stage` and a running meter, holding the bot's tables against other refreshes.
 
     A user's mistake ends the run with its one line, and without a retry.
     """
-    started = time.monotonic()
+    meter = Meter()
     key = context.partition_key
     lake = Lake(home.lake)
     try:
         bot = load_bot(home.bots, key)
+        engine = engine.or_else(bot.engine)
         with lake.writing(key):
             lake_table = lake.table(key, table.name)
             last = lake_table.last()
             # They were loaded before the bot's tables were ours; another refresh may have renewed them since.
             inputs = {
-                name: replace(pinned, commit=pinned.table.last() or pinned.commit) for name, pinned in inputs.items()
+                name: replace(pinned, commit=pinned.table.last() or pinned.commit, engine=engine)
+                for name, pinned in inputs.items()
             }
             pins = pinned_inputs(table, {name: pinned.commit for name, pinned in inputs.items()}) or {}
             yield (
@@ -175,7 +192,9 @@ def running(
                     reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
                     log=context.log.info,
                 ),
-                started,
+                meter,
             )
-    except (BotError, StageError, LakeError) as error:
+    except (BotError, StageError, LakeError, EngineError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    finally:
+        meter.stop()

@@ -68,14 +68,6 @@ class ModuleRef(Section):
                 future.set_exception(error)
         return future.result()
 
-    def load_ahead(self) -> None:
-        """Begins to load the module beside other work; whoever needs it waits for that, and is told what went wrong."""
-        threading.Thread(target=self._try_to_load, daemon=True).start()
-
-    def _try_to_load(self) -> None:
-        with contextlib.suppress(Exception):
-            self.load()
-
     def version(self) -> str:
         """Changes when the module's code, or the code of this project that it imports, changes."""
         return code_version((self.use.partition(":")[0],))
@@ -83,6 +75,20 @@ class ModuleRef(Section):
     def key(self, version: str) -> str:
         """Identifies the results of this module: its name, its parameters and the given code version."""
         return json.dumps([self.use, self.parameters, version], sort_keys=True)
+
+
+def load_ahead(*modules: ModuleRef) -> None:
+    """Begins to load modules beside other work, one after the other.
+
+    Whoever needs one waits for it, and is told what went wrong with it.
+    """
+
+    def load() -> None:
+        for module in modules:
+            with contextlib.suppress(Exception):
+                module.load()
+
+    threading.Thread(target=load, daemon=True).start()
 
 
 _lock = threading.Lock()

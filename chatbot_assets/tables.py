@@ -62,7 +62,7 @@ DIALOGUES = Table(
     name="dialogues",
     stage="collect",
     row="one turn or labelled text as it arrived",
-    description="Everything that was landed and could be read, unchanged and append-only, with file and line.",
+    description="Everything that was landed and could be read, with file and line; only `withdraw` takes rows out.",
     columns=(
         Column("turn_id", STRING, "hash of the file's content and the line"),
         Column("dialogue_id", STRING, "the conversation that the turn belongs to, if any"),
@@ -110,7 +110,9 @@ LANDING_FILES = Table(
         Column("size", INT, "bytes"),
         Column("modified_ns", INT, "modification time in nanoseconds, to recognise the file without reading it"),
         Column("mapping", STRING, "hash of the column mapping it was read under"),
-        Column("status", STRING, "'read' or 'duplicate' (byte-equal to a file already read)"),
+        Column(
+            "status", STRING, "'read', 'duplicate' (byte-equal to a file already read) or 'withdrawn' (taken out again)"
+        ),
         Column("rows", INT, "rows accepted"),
         Column("rejected", INT, "rows refused"),
         Column("read_at", TIME, "when"),
@@ -135,15 +137,44 @@ UTTERANCES = Table(
         Column("split", STRING, "'train' or 'test', fixed by the text alone"),
         Column("tokens", STRINGS, "the text's segments (morphemes, words or characters)"),
         Column("excluded", STRING, "why the candidate is not used; null when it is"),
+        Column("reviewed", BOOL, "whether a person decided on its label"),
         Column("sources", STRINGS, "the turn_ids it came from, sorted"),
         Column("text_keys", STRINGS, "hashes of the raw texts and of the modules that made this text of them"),
     ),
     key=("utterance_id",),
-    content=("utterance_id", "text", "intent", "answer", "split", "tokens", "excluded"),
+    content=("utterance_id", "text", "intent", "answer", "split", "tokens", "excluded", "reviewed"),
     provenance=("sources", "text_keys"),
-    inputs=("dialogues",),
-    code=("chatbot_assets.process.utterances",),
+    inputs=("dialogues", "review_decisions"),
+    code=("chatbot_assets.process.utterances", "chatbot_assets.process.decisions"),
     config=("language", "process"),
+)
+
+PARAPHRASE_CANDIDATES = Table(
+    name="paraphrase_candidates",
+    stage="augment",
+    row="one text of a small intent, with the paraphrases that the rules made of it",
+    description="What the language's rules make of the texts of small intents, before anything is judged.",
+    columns=(
+        Column("text_id", STRING, "hash of the normalised text"),
+        Column("text", STRING, "the text that was paraphrased"),
+        Column("text_key", STRING, "hash of the text and of the rules and modules that were applied to it"),
+        Column("rules", STRINGS, "the rule that made each candidate, in the order of the rules"),
+        Column("candidates", STRINGS, "the candidates, normalised"),
+        Column("candidate_tokens", STRINGS, "each candidate's segments, as JSON"),
+    ),
+    key=("text_id",),
+    content=("text_id", "rules", "candidates", "candidate_tokens"),
+    provenance=("text_key",),
+    inputs=("utterances",),
+    code=("chatbot_assets.augment.candidates",),
+    config=(
+        "augment.rules",
+        "augment.flows",
+        "augment.limit",
+        "augment.up_to",
+        "process.normaliser",
+        "process.segmenter",
+    ),
 )
 
 EMBEDDINGS = Table(
@@ -159,9 +190,51 @@ EMBEDDINGS = Table(
     ),
     key=("text_id", "encoder"),
     content=("text_id", "encoder", "encoder_version"),
-    inputs=("utterances",),
+    inputs=("utterances", "paraphrase_candidates"),
     code=("chatbot_assets.embed.vectors",),
     config=("embed",),
+)
+
+LABELS = Table(
+    name="labels",
+    stage="denoise",
+    row="one verdict per utterance in use",
+    description="How far each label can be trusted, judged by models that have not seen the row, and what follows.",
+    columns=(
+        Column("utterance_id", STRING, "the utterance"),
+        Column("intent", STRING, "the label that was judged; null when it has none"),
+        Column("quality", FLOAT, "how well the label fits, 0 to 1; null without a label"),
+        Column("verdict", STRING, "'keep', 'relabel', 'drop' or 'review' (kept, but a person should look)"),
+        Column("suggested_intent", STRING, "the intent that fits better, if there is one"),
+    ),
+    key=("utterance_id",),
+    content=("utterance_id", "intent", "verdict", "suggested_intent"),
+    inputs=("utterances", "embeddings"),
+    code=("chatbot_assets.denoise.verdicts",),
+    config=("denoise.judge",),
+)
+
+PARAPHRASES = Table(
+    name="paraphrases",
+    stage="augment",
+    row="one generated text",
+    description="Each candidate's fate: kept for training, or refused and why. A paraphrase follows its parent.",
+    columns=(
+        Column("paraphrase_id", STRING, "hash of the parent and the text"),
+        Column("parent_id", STRING, "the utterance it was made from"),
+        Column("text", STRING, "the generated text, normalised"),
+        Column("tokens", STRINGS, "its segments"),
+        Column("intent", STRING, "the parent's label, as the verdicts leave it"),
+        Column("rule", STRING, "the rule, or the rules, that made it"),
+        Column("similarity", FLOAT, "cosine to its parent's text"),
+        Column("kept", BOOL, "whether training uses it"),
+        Column("reason", STRING, "why it was refused; null when it was kept"),
+    ),
+    key=("paraphrase_id",),
+    content=("paraphrase_id", "text", "tokens", "intent", "rule", "kept", "reason"),
+    inputs=("utterances", "paraphrase_candidates", "embeddings", "labels"),
+    code=("chatbot_assets.augment.paraphrases",),
+    config=("augment.gate", "augment.up_to", "denoise.policy"),
 )
 
 MODELS = Table(
@@ -180,9 +253,9 @@ MODELS = Table(
     ),
     key=("model_id", "file", "chunk"),
     content=("model_id", "file", "chunk", "sha256"),
-    inputs=("utterances", "embeddings"),
+    inputs=("utterances", "embeddings", "labels", "paraphrases"),
     code=("chatbot_assets.train.training", "chatbot_assets.train.rows"),
-    config=("train",),
+    config=("train", "augment.weight", "denoise.policy"),
 )
 
 EVALUATIONS = Table(
@@ -204,7 +277,7 @@ EVALUATIONS = Table(
     content=("model_id", "data", "slice_kind", "slice", "metric", "rows"),
     inputs=("utterances", "embeddings", "models"),
     code=("chatbot_assets.validate.evaluation", "serving.responder"),
-    config=("validate",),
+    config=("validate", "train.classifier", "train.index"),
 )
 
 DEPLOYMENTS = Table(
@@ -230,7 +303,7 @@ DEPLOYMENTS = Table(
     content=("event_id",),
     inputs=("models", "evaluations"),
     code=("chatbot_assets.deploy.verification", "serving.responder"),
-    config=("language", "process", "embed", "deploy", "messages"),
+    config=("language", "process", "embed", "train.classifier", "train.index", "deploy", "messages"),
 )
 
 CONVERSATIONS = Table(
@@ -253,12 +326,79 @@ CONVERSATIONS = Table(
         Column("served_at", TIME, "when"),
         Column("latency_ms", FLOAT, "milliseconds to compute the answer"),
         Column("satisfied", BOOL, "the user's verdict, if given"),
+        Column("chosen_candidate", STRING, "the suggestion that the user picked, if any: a candidate's id"),
     ),
     key=("turn_id",),
     content=("turn_id",),
 )
 
-MATERIALISED = (DIALOGUES, REJECTED, LANDING_FILES, UTTERANCES, EMBEDDINGS, MODELS, EVALUATIONS, DEPLOYMENTS)
+REVIEW_DECISIONS = Table(
+    name="review_decisions",
+    stage="feedback",
+    row="one human decision on one or more turns",
+    description="What people decided about turns and labels; append-only, written by `chatbot decide`.",
+    columns=(
+        Column("decision_id", STRING, "hash of the turns, the action and the time"),
+        Column("turn_ids", STRINGS, "the turns that were decided on"),
+        Column("texts", STRINGS, "the turns' texts, in the order of the turns"),
+        Column("source", STRING, "'conversations' (served turns) or 'dialogues' (landed rows)"),
+        Column("action", STRING, "'modify', 'hold' or 'exclude'"),
+        Column("intent", STRING, "the right intent, if the action gives one"),
+        Column("answer", STRING, "the right answer, if the action gives one"),
+        Column("reviewer", STRING, "who decided"),
+        Column("reason", STRING, "why, if said"),
+        Column("decided_at", TIME, "when"),
+    ),
+    key=("decision_id",),
+    content=("decision_id",),
+)
+
+REVIEW_QUEUE = Table(
+    name="review_queue",
+    stage="feedback",
+    row="one turn that a person should look at",
+    description="Served turns that failed, were answered with suggestions, or that users judged; most valuable first.",
+    columns=(
+        Column("turn_id", STRING, "the served turn"),
+        Column("kind", STRING, "'failed', 'similar', 'dissatisfied' or 'satisfied'"),
+        Column("on_hold", BOOL, "whether a person put it off"),
+        Column("group_id", STRING, "equal for turns that say the same"),
+        Column("group_size", INT, "turns in the queue that say the same"),
+        Column("priority", FLOAT, "expected value of a decision; higher comes first"),
+        Column("session_id", STRING, "the conversation"),
+        Column("text", STRING, "what was asked"),
+        Column("answer", STRING, "what was answered"),
+        Column("intent", STRING, "the recognised intent"),
+        Column("score", FLOAT, "the bot's confidence"),
+        Column("candidates", STRING, "the alternatives considered, as JSON"),
+        Column("chosen_candidate", STRING, "the suggestion that the user picked"),
+        Column("served_at", TIME, "when"),
+    ),
+    key=("turn_id",),
+    content=("turn_id", "kind", "on_hold", "chosen_candidate"),
+    provenance=("group_size",),
+    inputs=("conversations", "review_decisions"),
+    code=("chatbot_assets.feedback.queue", "chatbot_assets.process.decisions"),
+    config=("review.triage",),
+)
+
+MATERIALISED = (
+    DIALOGUES,
+    REJECTED,
+    LANDING_FILES,
+    UTTERANCES,
+    PARAPHRASE_CANDIDATES,
+    EMBEDDINGS,
+    LABELS,
+    PARAPHRASES,
+    MODELS,
+    EVALUATIONS,
+    DEPLOYMENTS,
+    REVIEW_QUEUE,
+)
 """The tables that a refresh makes, in the order of the data's way."""
 
-TABLES = {table.name: table for table in (*MATERIALISED, CONVERSATIONS)}
+SOURCES = (CONVERSATIONS, REVIEW_DECISIONS)
+"""The tables that people and the chat service write; a refresh reads them, also while they do not exist yet."""
+
+TABLES = {table.name: table for table in (*MATERIALISED, *SOURCES)}

@@ -12,9 +12,11 @@ from serving.app import create_app
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--dagster", help="address of Dagster's UI, for links; none without it")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    uvicorn.run(create_app(Home.from_environment()), host="127.0.0.1", port=arguments.port, log_level="warning")
+    app = create_app(Home.from_environment(), arguments.dagster)
+    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", server_header=False)
 
 
 if __name__ == "__main__":

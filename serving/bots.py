@@ -10,6 +10,7 @@ from chatbot_assets.deploy.record import Deployment, live_deployment
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.model_store import unpack
+from serving.privacy import Mask, load_mask
 from serving.responder import Responder
 
 WATCH_SECONDS = 0.5
@@ -20,10 +21,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LiveBot:
-    """A deployment, loaded."""
+    """A deployment, loaded; ``mask`` hides personal data in what is kept of its turns."""
 
     deployment: Deployment
     responder: Responder
+    mask: Mask
 
 
 def load_live(home: Home, key: str) -> LiveBot | None:
@@ -33,7 +35,7 @@ def load_live(home: Home, key: str) -> LiveBot | None:
     if deployment is None:
         return None
     folder = unpack(lake.table(key, "models"), deployment.model_id, home.cache)
-    return LiveBot(deployment, Responder(folder, deployment.config))
+    return LiveBot(deployment, Responder(folder, deployment.config), load_mask(deployment.config))
 
 
 class LiveBots:

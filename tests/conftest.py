@@ -1,4 +1,4 @@
-"""What all tests share: a temporary home and lake, the Sail engine, and modules of a user's own package."""
+"""What all tests share: a temporary home and lake, the engine, and modules of a user's own package."""
 
 import dataclasses
 import importlib
@@ -27,8 +27,8 @@ settings.load_profile("project")
 
 @pytest.fixture(scope="session")
 def engine() -> SparkEngine:
-    """The Sail engine, started once."""
-    return SparkEngine()
+    """The engine under test (Sail unless ``CHATBOT_TEST_ENGINE`` names another), started once."""
+    return SparkEngine(engine=os.environ.get("CHATBOT_TEST_ENGINE"))
 
 
 @pytest.fixture

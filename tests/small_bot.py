@@ -26,12 +26,15 @@ from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable, Record
+from resources.spark import SparkEngine
 
 KEY = "acme.faq"
 OTHER = "globex.help"
 """A bot of another tenant."""
 SECRET = "The vault opens at midnight."
 """What only the other tenant's bot says."""
+ENGINE = os.environ.get("CHATBOT_TEST_ENGINE", "sail")
+"""The engine of every refresh: ``CHATBOT_TEST_ENGINE=local`` runs the same tests on the JVM."""
 NAMES = [table.name for table in MATERIALISED]
 
 _SUBJECTS = {
@@ -132,6 +135,9 @@ class Refreshed:
 class SmallBot:
     """A home with one bot: lands files, edits its YAML, refreshes it and looks into its tables."""
 
+    plain: Mapping[str, Any] = {"augment": {"up_to": 0}}
+    """What the YAML holds unless said otherwise: no paraphrases, so that each text is one that a test landed."""
+
     def __init__(self, root: Path, key: str = KEY) -> None:
         self.root = root
         self.key = key
@@ -142,7 +148,7 @@ class SmallBot:
         """Writes the bot's YAML anew."""
         path = bot_file(self.home.bots, self.key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump({"language": "en"} | own), encoding="utf-8")
+        path.write_text(yaml.safe_dump({"language": "en"} | self.plain | own), encoding="utf-8")
 
     def land(self, name: str, rows: Iterable[Mapping[str, Any]], age: float = 60) -> Path:
         """Puts a JSON Lines file into the landing folder, as if it had been there for ``age`` seconds."""
@@ -164,7 +170,8 @@ class SmallBot:
             with dg.DagsterInstance.ephemeral() as own:
                 return self.refresh(own, tags, select)
         instance.add_dynamic_partitions(BOTS.name or "", [self.key])
-        job = build_defs(resource_overrides={"home": self.home}).resolve_job_def(REFRESH)
+        resources = {"home": self.home, "engine": SparkEngine(engine=ENGINE)}
+        job = build_defs(resource_overrides=resources).resolve_job_def(REFRESH)
         return Refreshed(
             job.execute_in_process(
                 instance=instance,
@@ -224,6 +231,7 @@ class SmallBot:
 
 
 _first: dict[str, tuple[SmallBot, Refreshed]] = {}
+_configured: dict[str, SmallBot] = {}
 
 
 @pytest.fixture(scope="session")
@@ -234,7 +242,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBot, Refreshed
         bot.configure()
         bot.land("home.jsonl", small_rows())
         result = bot.refresh()
-        assert result.success, result.failure
+        assert result.success, result.failure or result.error
         _first["bot"] = (bot, result)
     return _first["bot"]
 
@@ -243,3 +251,19 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBot, Refreshed
 def bot(first: tuple[SmallBot, Refreshed], tmp_path: Path) -> SmallBot:
     """A refreshed bot of the test's own: a copy."""
     return first[0].copy(tmp_path / "small")
+
+
+@pytest.fixture
+def configured(bot: SmallBot, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SmallBot]:
+    """Gives the bot as it is after a refresh with another YAML: a copy of what a process makes once for each YAML."""
+
+    def refreshed(**own: Any) -> SmallBot:
+        wanted = json.dumps(own, sort_keys=True)
+        if wanted not in _configured:
+            bot.configure(**own)
+            result = bot.refresh()
+            assert result.success, result.failure or result.error
+            _configured[wanted] = bot.copy(tmp_path_factory.mktemp("configured"))
+        return _configured[wanted].copy(tmp_path / "configured")
+
+    return refreshed

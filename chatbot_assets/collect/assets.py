@@ -9,6 +9,7 @@ import dagster as dg
 from chatbot_assets.collect.landing import listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, read_landing, unread_files
 from chatbot_assets.delta_asset import IO_MANAGER, Stage, asset_properties, running
+from chatbot_assets.modules import load_ahead
 from chatbot_assets.tables import DIALOGUES, LANDING_FILES, REJECTED
 from resources.delta_io import Materialisation
 from resources.environment import Home
@@ -28,8 +29,8 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Change | None]]:
         for name, table in tables.items():
             yield name, None if table.last() else table.unchanged()
         return
-    for module in (stage.bot.process.segmenter, stage.bot.embed.encoder):
-        module.load_ahead()  # new texts will need them, and loading takes a second or two
+    # New texts will need them, and loading takes a second or two.
+    load_ahead(*stage.bot.process.modules)
     stage.log(f"reading {len(unread)} landing files: {', '.join(file.file.name for file in unread[:10])}")
     with stage.temporary() as temporary:
         yield from read_landing(stage.engine.session, unread, sources, **tables, temporary=temporary)
@@ -55,7 +56,7 @@ def landing(
     context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Reads landing files into dialogues and rejected rows, and notes each file in the ledger."""
-    with running(context, DIALOGUES, home, engine, {}) as (stage, started):
+    with running(context, DIALOGUES, home, engine, {}) as (stage, meter):
         for name, change in _changes(stage):
             table = stage.lake.table(stage.bot.key, name)
             last = table.last()
@@ -66,6 +67,6 @@ def landing(
                 raise dg.Failure(f"{name}: rows were written by something else; restore the table", allow_retries=False)
             yield dg.MaterializeResult(
                 asset_key=name,
-                value=Materialisation(table, last, change, record, started),
+                value=Materialisation(table, last, change, record, meter),
                 data_version=dg.DataVersion(current.data_version),
             )

@@ -18,12 +18,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, AnyStr
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatbot_assets.collect.sources import Sources
+from chatbot_assets.modules import ModuleRef
 
 FORMATS = (".jsonl", ".csv", ".tsv", ".parquet")
 SETTLE_SECONDS = 2.0
@@ -33,7 +34,20 @@ TEXT_LIMIT = 10_000
 RAW_LIMIT = 2_000
 RECORD_LIMIT = 100_000
 """Characters of a CSV record of several lines; beyond, a quote was opened and never closed."""
+LINE_LIMIT = 1_000_000
+"""Bytes (JSON Lines) or characters (CSV, TSV) of one line; of a longer one no more than that is held in memory."""
 BATCH_ROWS = 4_096
+
+DISGUISES = {
+    b"\x1f\x8b\x08": "is gzip-compressed; land it under a name that ends in .gz",
+    b"PK\x03\x04": "is an Excel file or a ZIP archive; export it as CSV or JSON Lines",
+    b"PAR1": "is a Parquet file; land it under a name that ends in .parquet",
+}
+"""What a text file cannot begin with, and what is wrong then."""
+UNREADABLE = (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException, csv.Error)
+"""What is raised where a file cannot be read on; the rows before it are good."""
+NO_JSON = "no JSON object; each line must be one {...} (if the file is a table, name it .csv or .tsv)"
+TOO_LONG = f"the line is longer than {LINE_LIMIT:,} characters; take out what is no part of a dialogue"
 
 PARSED_SCHEMA = pa.schema(
     [
@@ -63,7 +77,7 @@ PARSED_DDL = (
 
 @dataclass(frozen=True)
 class LandingFile:
-    """A complete file in a landing folder."""
+    """A complete file in a landing folder, or a folder that somebody put there (which is refused when it is read)."""
 
     name: str
     path: Path
@@ -78,13 +92,13 @@ class RowError(ValueError):
 def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
     """The files in a landing folder that are complete, by name.
 
-    Left out are folders, hidden and temporary names, and files modified within ``settle`` seconds from now.
+    Left out are hidden and temporary names, and files modified within ``settle`` seconds from now.
     """
     found = []
     with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir(folder):
             temporary = entry.name.startswith((".", "_")) or entry.name.endswith((".tmp", ".part", "~"))
-            if temporary or not entry.is_file():
+            if temporary or not (entry.is_file() or entry.is_dir()):
                 continue
             stat = entry.stat()
             if abs(time.time() - stat.st_mtime) >= settle:
@@ -95,7 +109,9 @@ def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
 
 
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal."""
+    """SHA-256 of a file's bytes (of a folder, of its name), in hexadecimal."""
+    if path.is_dir():
+        return hashlib.sha256(b"folder\0" + os.fsencode(path.name)).hexdigest()
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -130,7 +146,7 @@ def parse_file(path: Path, name: str, sha256: str, sources: Sources) -> Iterator
     last_line = 0
     empty = True
     try:
-        for line, raw, found in _raw_rows(path, name):
+        for line, raw, found in raw_rows(path, name):
             last_line, empty = line, False
             try:
                 if isinstance(found, RowError):
@@ -139,7 +155,7 @@ def parse_file(path: Path, name: str, sha256: str, sources: Sources) -> Iterator
             except RowError as error:
                 fields = {"raw": raw[:RAW_LIMIT], "reason": str(error)}
             yield _identified(fields, name, sha256, line)
-    except (gzip.BadGzipFile, EOFError, zlib.error, pa.ArrowException, csv.Error) as error:
+    except UNREADABLE as error:
         reason = f"the file cannot be read on from here: {_one_line(error)}; land a complete copy of it"
         yield _identified({"raw": "", "reason": reason}, name, sha256, last_line + 1)
     else:
@@ -152,11 +168,11 @@ def _identified(fields: dict[str, Any], name: str, sha256: str, line: int) -> di
     return fields | {"row_id": row_id, "file_sha256": sha256, "source_file": name, "source_line": line}
 
 
-def _raw_rows(path: Path, name: str) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
+def raw_rows(path: Path, name: str) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
     """Line number, the line as text, and its fields by the file's own column names (or what is wrong with it)."""
     suffix = format_of(name)
-    if suffix is None:
-        yield 0, "", RowError(f"unknown kind of file; allowed: {', '.join(FORMATS)}, each also with .gz")
+    if problem := _not_what_it_seems(path, name):
+        yield 0, "", RowError(problem)
     elif suffix == ".parquet":
         yield from _parquet_rows(path, compressed=name.lower().endswith(".gz"))
     else:
@@ -167,25 +183,65 @@ def _raw_rows(path: Path, name: str) -> Iterator[tuple[int, str, dict[str, Any] 
                 yield from _delimited_rows(stream, "," if suffix == ".csv" else "\t")
 
 
+def _not_what_it_seems(path: Path, name: str) -> str | None:
+    """Why no row of a file can be read, where its kind or its first bytes tell; None when it may be read."""
+    suffix = format_of(name)
+    if path.is_dir():
+        return f"{name} is a folder; move its files into the landing folder itself"
+    if suffix is None:
+        return f"unknown kind of file; allowed: {', '.join(FORMATS)}, each also with .gz"
+    with path.open("rb") as stream:
+        first = stream.read(4)
+    if name.lower().endswith(".gz"):
+        whole = not first or first.startswith(b"\x1f\x8b")
+        return None if whole else f"{name} is not gzip-compressed; land it under a name without .gz"
+    if suffix != ".parquet":
+        for magic, problem in DISGUISES.items():
+            if first.startswith(magic):
+                return f"{name} {problem}"
+    return None
+
+
 def _opened(path: Path, name: str) -> IO[bytes]:
     return gzip.GzipFile(path) if name.lower().endswith(".gz") else path.open("rb")  # type: ignore[return-value]
 
 
 def _json_rows(stream: IO[bytes]) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
-    for number, line in enumerate(stream, 1):
+    for number, line in enumerate(_lines(stream), 1):
         data = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
         if not data:
             continue
         raw = data[: 4 * RAW_LIMIT].decode("utf-8", "replace")
+        if len(line) > LINE_LIMIT:
+            yield number, raw, RowError(TOO_LONG)
+            continue
         try:
             found = json.loads(data.decode("utf-8"))
         except UnicodeDecodeError:
             yield number, raw, RowError("not UTF-8; save the file as UTF-8")
         except (ValueError, RecursionError) as error:
-            yield number, raw, RowError(f"no valid JSON: {_one_line(error)}")
+            reason = f"no valid JSON: {_one_line(error)}" if data[:1] in b"{[" else NO_JSON
+            yield number, raw, RowError(reason)
         else:
             good = isinstance(found, dict)
-            yield number, raw, found if good else RowError("no JSON object; each line must be one {...}")
+            yield number, raw, found if good else RowError(NO_JSON)
+
+
+def _lines(stream: IO[AnyStr]) -> Iterator[AnyStr]:
+    """The lines of a stream; of one that is longer than ``LINE_LIMIT``, that much and one more."""
+    cut_within_end = False
+    while line := stream.readline(LINE_LIMIT + 1):
+        if cut_within_end and line in ("\n", b"\n"):
+            line = stream.readline(LINE_LIMIT + 1)
+        yield line
+        rest = line
+        while len(rest) > LINE_LIMIT and not rest.endswith(_line_ends(rest)):
+            rest = stream.readline(LINE_LIMIT + 1)
+        cut_within_end = len(rest) > LINE_LIMIT and rest[-1:] == "\r"
+
+
+def _line_ends(line: AnyStr) -> tuple[AnyStr, ...]:
+    return ("\n", "\r") if isinstance(line, str) else (b"\n",)
 
 
 def _delimited_rows(stream: IO[bytes], delimiter: str) -> Iterator[tuple[int, str, dict[str, Any] | RowError]]:
@@ -193,16 +249,18 @@ def _delimited_rows(stream: IO[bytes], delimiter: str) -> Iterator[tuple[int, st
     # Bytes that are no UTF-8 become lone surrogates, so that only the row that holds them is refused.
     text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
     header: list[str] | None = None
-    for line, raw, row in _records(text, delimiter):
+    for line, raw, row in _records(_lines(text), delimiter):
         if isinstance(row, list) and not any(row):
             continue
-        if header is not None and not _is_unicode(raw):
-            clean = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        clean = raw.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        if header is not None and clean != raw:
             yield line, clean, RowError("not UTF-8; save the file as UTF-8")
         elif isinstance(row, RowError):
-            yield line, raw.encode("utf-8", "replace").decode(), row
+            yield line, clean, row
         elif header is None:
             header = [name.strip() for name in row]
+            if header[0].startswith("{"):
+                yield line, clean, RowError("the first line is JSON, not the columns' names; name the file .jsonl")
         elif len(row) > len(header):
             yield line, raw, RowError(f"{len(row)} fields, but the header has {len(header)}; quote the separators")
         else:
@@ -225,7 +283,9 @@ def _records(lines: Iterable[str], delimiter: str) -> Iterator[tuple[int, str, l
     while (first := take()) is not None:
         taken = [first]
         row: list[str] | RowError
-        if '"' not in first:
+        if len(first) > LINE_LIMIT:
+            row = RowError(TOO_LONG)
+        elif '"' not in first:
             row = first.rstrip("\r\n").split(delimiter)
         else:
             try:
@@ -272,11 +332,13 @@ def _parquet_batch(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | RowError]
 
 
 def accept(found: dict[str, Any], sources: Sources) -> dict[str, Any]:
-    """The landing fields of a row, named by the bot's ``sources``.
+    """The landing fields of a row, transformed and named by the bot's ``sources``.
 
     Raises:
         RowError: with the reason, when the row cannot be used.
     """
+    if sources.transform is not None:
+        found = _transformed(found, sources.transform)
     if sources.text not in found:
         columns = ", ".join(sorted(str(name)[:40] for name in found)[:12]) or "none"
         if not _is_unicode(columns):
@@ -298,6 +360,16 @@ def accept(found: dict[str, Any], sources: Sources) -> dict[str, Any]:
         "channel": _text(found, sources.channel),
         "reason": None,
     }
+
+
+def _transformed(found: dict[str, Any], transform: ModuleRef) -> dict[str, Any]:
+    try:
+        row = transform.load()(found)
+    except Exception as error:  # whatever the user's module makes of a row must not stop the good ones
+        raise RowError(f"sources.transform: {type(error).__name__}: {_one_line(error)}") from error
+    if row is None:
+        raise RowError("sources.transform leaves it out")
+    return dict(row)
 
 
 def _text(found: dict[str, Any], column: str) -> str | None:

@@ -7,7 +7,7 @@ and finds the rows that are already there, so none is lost and none is doubled.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -25,6 +25,15 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+WITHDRAWN = "withdrawn"
+"""The ledger's status of a file whose rows were taken out again; landed anew, it is read as if for the first time."""
+
+
+Source = tuple[str, str]
+"""A landing file as rows name it: its name and the SHA-256 of its bytes."""
+SOURCE = ["source_file", "file_sha256"]
+
+
 @dataclass(frozen=True)
 class Unread:
     """A landing file that the ledger does not know, and whether its bytes were read before."""
@@ -36,7 +45,8 @@ class Unread:
 
 def mapping_hash(sources: Sources) -> str:
     """Identifies how files are read: the column mapping and the reader's code."""
-    canonical = json.dumps([sources.model_dump(mode="json"), code_version(("chatbot_assets.collect.landing",))])
+    code = [code_version(("chatbot_assets.collect.landing",)), sources.transform and sources.transform.version()]
+    canonical = json.dumps([sources.model_dump(mode="json"), code])
     return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
@@ -56,7 +66,7 @@ def not_in_ledger(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]]
     settled = {
         (row["source_file"], row["size"], row["modified_ns"])
         for row in ledger
-        if (row["file_sha256"], _kind(row["source_file"])) in read
+        if (row["file_sha256"], file_kind(row["source_file"])) in read
     }
     return [file for file in files if (file.name, file.size, file.modified_ns) not in settled]
 
@@ -73,7 +83,7 @@ def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]],
             continue  # taken away since it was listed
         if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
             continue  # still being written; the next refresh will find it complete
-        content = (sha256, _kind(file.name))
+        content = (sha256, file_kind(file.name))
         found.append(Unread(file, sha256, content in seen))
         seen.add(content)
     return found
@@ -85,14 +95,21 @@ def _contents_read(ledger: Sequence[dict[str, Any]], mapping: str) -> set[tuple[
     The kind belongs to it: a file that was refused for its name is read when it is landed again under a better one.
     """
     return {
-        (row["file_sha256"], _kind(row["source_file"]))
+        (row["file_sha256"], file_kind(row["source_file"]))
         for row in ledger
         if row["status"] == "read" and (row["mapping"] == mapping or not row["rejected"])
     }
 
 
-def _kind(name: str) -> str:
+def file_kind(name: str) -> str:
+    """The format that a file's name says it has, ``.gz`` included."""
     return f"{format_of(name)}{'.gz' if name.lower().endswith('.gz') else ''}"
+
+
+def of_sources(sources: Iterable[Source]) -> Callable[[pa.RecordBatch], pa.Array]:
+    """Marks the rows that came from these files, for ``LakeTable.amend``; needs the columns ``SOURCE``."""
+    marked = pa.array(sorted("/".join(source) for source in sources), pa.string())
+    return lambda batch: pc.is_in(pc.binary_join_element_wise(*map(batch.column, SOURCE), "/"), value_set=marked)
 
 
 def read_landing(
@@ -139,7 +156,18 @@ def read_landing(
     ledger = [_ledger_row(file, counts, mapping_hash(sources), arrived_at) for file in unread]
     staged = landing_files.stage_arrow(pa.Table.from_pylist(ledger, landing_files.table.schema))
     notes = {"duplicates": sorted(file.file.name for file in unread if file.duplicate)}
-    yield "landing_files", landing_files.append(staged, rows_in=len(unread), rows_computed=len(unread), notes=notes)
+    landed_again = of_sources((file.file.name, file.sha256) for file in unread)
+    yield (
+        "landing_files",
+        landing_files.amend(
+            staged,
+            lambda batch: pc.and_(pc.equal(batch.column("status"), WITHDRAWN), landed_again(batch)),
+            ["status", *SOURCE],
+            rows_in=len(unread),
+            rows_computed=len(unread),
+            notes=notes,
+        ),
+    )
 
 
 def _parse(spark: "SparkSession", fresh: Sequence[Unread], sources: Sources) -> "DataFrame":

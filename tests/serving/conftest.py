@@ -31,7 +31,8 @@ def tokens(served: SmallBot) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def client(served: SmallBot, tokens: dict[str, str]) -> Iterator[TestClient]:
     """The service, with both bots loaded."""
-    with TestClient(create_app(served.home), raise_server_exceptions=False) as found:
+    app = create_app(served.home, "http://127.0.0.1:3000")
+    with TestClient(app, "http://127.0.0.1", raise_server_exceptions=False) as found:
         wait_for(lambda: found.get("/readyz").status_code == 200)
         yield found
 

@@ -1,23 +1,24 @@
 """The chat service over a real lake: answers, problems, tenants, and new deployments under load."""
 
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi.testclient import TestClient
+from service import running
 from small_bot import KEY, OTHER, SECRET, SmallBot, row, wait_for
 
-from serving.app import TEXT_LIMIT, create_app
+from serving.app import create_app
+from serving.chat import TEXT_LIMIT
+from serving.guard import BODY_LIMIT
 from serving.tokens import ensure_tokens
 
 CHAT = f"/v1/bots/{KEY}/chat"
+LOOPBACK = "http://127.0.0.1"
 
 
 def ask(text: str, session: str = "s1") -> dict[str, str]:
@@ -89,6 +90,20 @@ def test_an_answered_turn_is_in_the_conversations_within_a_second(
     assert json.loads(turn["candidates"])[0]["score"] > 0
     assert turn["latency_ms"] > 0 and turn["satisfied"] is None
     assert abs(turn["served_at"].timestamp() - time.time()) < 10
+
+
+def test_personal_data_in_a_question_is_answered_but_not_kept(
+    client: TestClient, headers: dict[str, str], served: SmallBot
+) -> None:
+    text = "My parcel is wrong, write to kim.minsu@example.com"
+    answer = client.post(CHAT, json=ask(text, session="private"), headers=headers).json()
+
+    def kept() -> list[str]:
+        turns = served.rows("conversations", "turn_id", "text")
+        return [turn["text"] for turn in turns if turn["turn_id"] == answer["turn_id"]]
+
+    wait_for(kept)
+    assert "kim.minsu" not in kept()[0] and kept()[0].startswith("My parcel is wrong, write to <")
 
 
 # -- problems -----------------------------------------------------------------------------------------------------
@@ -195,6 +210,37 @@ def test_unknown_routes_and_methods_are_problems_too(client: TestClient, headers
     assert_is_problem(client.get(CHAT, headers=headers), 405)
 
 
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:8080", "127.0.0.1.evil.example", "10.0.0.7", ""])
+@pytest.mark.parametrize("path", ["/", "/v1/bots", "/healthz", "/static/pages.js"])
+def test_a_request_for_another_name_than_this_machine_s_is_refused(
+    client: TestClient, headers: dict[str, str], path: str, host: str
+) -> None:
+    response = client.get(path, headers=headers | {"Host": host})
+    assert "http://127.0.0.1" in assert_is_problem(response, 421)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1:8080", "localhost:8080", "LOCALHOST", "[::1]:8080", "[::1]"])
+def test_this_machine_s_own_names_are_answered(client: TestClient, host: str) -> None:
+    assert client.get("/healthz", headers={"Host": host}).status_code == 200
+
+
+def test_a_body_that_is_too_long_is_refused_whether_its_length_is_announced_or_not(
+    client: TestClient, headers: dict[str, str]
+) -> None:
+    sent = headers | {"Content-Type": "application/json"}
+    assert_is_problem(client.post(CHAT, content=b" " * (BODY_LIMIT + 1), headers=sent), 413)
+    assert_is_problem(client.post(CHAT, content=iter([b" " * 1024] * 65), headers=sent), 413)
+    padded = json.dumps(ask("My parcel is wrong")).encode().ljust(BODY_LIMIT)
+    assert client.post(CHAT, content=iter([padded[:100], padded[100:]]), headers=sent).status_code == 200
+
+
+def test_a_body_of_brackets_is_refused(client: TestClient, headers: dict[str, str]) -> None:
+    nested = b"[" * (BODY_LIMIT // 2) + b"]" * (BODY_LIMIT // 2)
+    response = client.post(CHAT, content=nested, headers=headers | {"Content-Type": "application/json"})
+    assert response.status_code in (400, 422)
+    assert_is_problem(response, response.status_code)
+
+
 # -- health -------------------------------------------------------------------------------------------------------
 
 
@@ -204,7 +250,7 @@ def test_health_needs_no_token_and_an_empty_home_is_alive_but_not_ready(
     assert client.get("/healthz").json() == {"status": "alive"}
     assert client.get("/readyz").json() == {"status": "ready"}
     empty = SmallBot(tmp_path_factory.mktemp("empty"))
-    with TestClient(create_app(empty.home)) as alone:
+    with TestClient(create_app(empty.home), LOOPBACK) as alone:
         assert alone.get("/healthz").status_code == 200
         ready = alone.get("/readyz")
         assert (ready.status_code, ready.json()) == (503, {"status": "no deployed bot is loaded yet"})
@@ -215,31 +261,13 @@ def test_a_bot_whose_tables_are_damaged_does_not_keep_the_others_from_being_serv
     log.parent.mkdir(parents=True)
     log.write_text("{ not a log", encoding="utf-8")
     token = ensure_tokens(bot.home.root / "tokens.json", {"acme"})["acme"]
-    with TestClient(create_app(bot.home)) as alone:
+    with TestClient(create_app(bot.home), LOOPBACK) as alone:
         wait_for(lambda: alone.get("/readyz").status_code == 200, seconds=10)
         response = alone.post(CHAT, json=ask("My parcel is wrong"), headers={"Authorization": f"Bearer {token}"})
         assert response.json()["intent"] == "delivery"
 
 
 # -- a real server ------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def running(bot: SmallBot) -> Iterator[str]:
-    """A server on a free loopback port; gives its address."""
-    server = uvicorn.Server(uvicorn.Config(create_app(bot.home), log_level="warning"))
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            wait_for(lambda: server.started and httpx.get(f"{address}/readyz").status_code == 200)
-            yield address
-        finally:
-            server.should_exit = True
-            thread.join(30)
-            assert not thread.is_alive()
 
 
 def steadily(work: Callable[[], None], stop: threading.Event) -> threading.Thread:

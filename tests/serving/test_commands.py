@@ -79,7 +79,17 @@ def test_from_landing_to_accepted_code_each_command_prints_one_object(tmp_path: 
     assert list(refreshed["assets"]) == NAMES
     for found in refreshed["assets"].values():
         assert set(found) == {
-            *("seconds", "rows_in", "rows_computed", "rows_reused", "rows", "version", "data_version", "committed"),
+            *(
+                "seconds",
+                "peak_memory_mb",
+                "rows_in",
+                "rows_computed",
+                "rows_reused",
+                "rows",
+                "version",
+                "data_version",
+                "committed",
+            ),
         }
         assert found["committed"] is True and found["version"] == 0
     assert {name: refreshed["assets"][name]["rows"] for name in NAMES[:4]} == {
@@ -111,13 +121,13 @@ def test_from_landing_to_accepted_code_each_command_prints_one_object(tmp_path: 
     before = bot.logs()
     (modules / "own_lower.py").write_text(NORMALISER.format(" + ''"), encoding="utf-8")
     (stale,) = call(bot, "status", "--json", environment=path).report["bots"]
-    assert stale["stale"] == ["utterances", "deployments"]
+    assert stale["stale"] == ["utterances", "paraphrase_candidates", "deployments"]
     assert stale["reasons"]["utterances"] == ["code of process.normaliser changed"]
     reason = ("--reason", "adds nothing", "--actor", "kim")
     accepted = call(bot, "accept-code", KEY, *reason, "--json", environment=path).report
     assert accepted == {
         "bot": KEY,
-        "accepted": {"utterances": ["process.normaliser"], "deployments": ["process.normaliser"]},
+        "accepted": {key: ["process.normaliser"] for key in ["utterances", "paraphrase_candidates", "deployments"]},
     }
     (status,) = call(bot, "status", KEY, "--json", environment=path).report["bots"]
     assert {"bot", "language", "deployment_id", "model_id", "deployed_at", "metrics", "stale", "blocked"} < set(status)
@@ -125,7 +135,7 @@ def test_from_landing_to_accepted_code_each_command_prints_one_object(tmp_path: 
     assert status["deployment_id"] == refreshed["deployment_id"]
     assert status["metrics"]["accuracy"] > 0.5
     after = bot.logs()
-    assert {name for name in NAMES if after[name] != before[name]} == {"utterances", "deployments"}
+    assert {name for name in NAMES if after[name] != before[name]} == set(accepted["accepted"])
     assert bot.record("utterances").notes["accepted_by"] == "kim"
 
 

@@ -1,17 +1,34 @@
 """The log of served turns: soon in the table, none lost and none doubled, whatever the table does meanwhile."""
 
+import dataclasses
+import multiprocessing
 import threading
+import time
 import uuid
+from pathlib import Path
 from typing import Any
 
+import pytest
+from deltalake import DeltaTable
+from hypothesis import given
+from hypothesis import strategies as st
 from small_bot import KEY, OTHER, wait_for
 
-from resources.lakehouse import Lake
+from chatbot_assets.tables import CONVERSATIONS
+from resources.lakehouse import Lake, LakeTable
 from serving.conversation_log import FLUSH_SECONDS, ConversationLog
+from serving.conversations import TURN_ID, Conversations, new_turn_id
 
 
 def turn(text: str = "hi") -> dict[str, Any]:
-    return {"turn_id": uuid.uuid4().hex, "text": text}
+    return {"turn_id": new_turn_id(), "text": text, "category": "similar", "candidates": "[]"}
+
+
+def verdicts(lake: Lake, key: str = KEY) -> dict[str, tuple[bool | None, str | None]]:
+    """``satisfied`` and ``chosen_candidate`` of every turn, by its text."""
+    rows = DeltaTable(str(lake.table(key, "conversations").path)).to_pyarrow_table().to_pylist()
+    assert len({row["turn_id"] for row in rows}) == len(rows)
+    return {row["text"]: (row["satisfied"], row["chosen_candidate"]) for row in rows}
 
 
 def texts(lake: Lake, key: str = KEY) -> list[str]:
@@ -78,3 +95,184 @@ def test_turns_from_many_threads_and_two_services_are_all_there_once(lake: Lake)
     for log in logs:
         log.close()
     assert len(texts(lake)) == len(set(texts(lake))) == 400
+
+
+# -- feedback -----------------------------------------------------------------------------------------------------
+
+
+def test_feedback_on_a_turn_that_waits_to_be_written_is_written_with_it(lake: Lake) -> None:
+    log = ConversationLog(lake)
+    waiting = turn()
+    log.add(KEY, waiting)
+    log.add_feedback(KEY, waiting["turn_id"], {"satisfied": True})
+    log.close()
+    last = lake.table(KEY, "conversations").last()
+    assert last and last.version == 1, "the table's creation and one append"
+    assert verdicts(lake) == {"hi": (True, None)}
+
+
+def test_feedback_on_written_turns_is_in_the_table_a_moment_later_in_one_commit(lake: Lake) -> None:
+    turns = [turn(f"{number:02}") for number in range(30)]
+    Conversations(lake.table(KEY, "conversations")).append(turns)
+    log = ConversationLog(lake)
+    for number, one in enumerate(turns[:20]):
+        log.add_feedback(KEY, one["turn_id"], {"satisfied": number % 2 == 0, "chosen_candidate": f"it's {number}"})
+    wait_for(lambda: verdicts(lake)["19"] != (None, None))
+    log.close()
+    told = {f"{number:02}": (number % 2 == 0, f"it's {number}") for number in range(20)}
+    assert verdicts(lake) == told | {f"{number:02}": (None, None) for number in range(20, 30)}
+    last = lake.table(KEY, "conversations").last()
+    assert last and last.version <= 3, "many verdicts are few commits"
+
+
+def test_of_several_verdicts_the_last_one_counts_and_what_it_does_not_mention_stays(lake: Lake) -> None:
+    one, other = turn("one"), turn("other")
+    log = ConversationLog(lake)
+    log.add(KEY, one)
+    log.add(KEY, other)
+    for flushed in (False, True):
+        for said in ({"satisfied": True}, {"chosen_candidate": "a"}, {"satisfied": False}, {"satisfied": False}):
+            log.add_feedback(KEY, one["turn_id"], said)
+            if flushed:
+                log.flush()
+        log.flush()
+        assert verdicts(lake) == {"one": (False, "a"), "other": (None, None)}
+        log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": "b"})
+        log.flush()
+        assert verdicts(lake)["one"] == (True, "b")
+    log.close()
+
+
+@pytest.mark.parametrize("text", ["'", "''; --", "\\'", "a\nb", "설탕 '둘'", "CASE WHEN", '"', "\x00", "%_"])
+def test_what_was_chosen_is_kept_to_the_letter(lake: Lake, text: str) -> None:
+    log = ConversationLog(lake)
+    chosen, left = turn("chosen"), turn("left")
+    log.add(KEY, chosen)
+    log.add(KEY, left)
+    log.flush()
+    log.add_feedback(KEY, chosen["turn_id"], {"chosen_candidate": text})
+    log.close()
+    assert verdicts(lake) == {"chosen": (None, text), "left": (None, None)}
+
+
+def test_feedback_whose_table_cannot_be_written_waits_and_the_newer_verdict_wins(lake: Lake) -> None:
+    one, other = turn("one"), turn("other")
+    table = lake.table(KEY, "conversations")
+    Conversations(table).append([one, other])
+    log = ConversationLog(lake)
+    away = table.path.rename(table.path.with_name("away"))
+    table.path.write_text("a file where the table belongs", encoding="utf-8")
+    log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": "a"})
+    log.add_feedback(KEY, other["turn_id"], {"satisfied": True})
+    log.flush()
+    log.add_feedback(KEY, one["turn_id"], {"satisfied": False})
+    log.flush()
+    table.path.unlink()
+    away.rename(table.path)
+    log.close()
+    assert verdicts(lake) == {"one": (False, "a"), "other": (True, None)}
+
+
+def test_a_turn_is_found_while_it_waits_after_it_was_written_and_amended_and_by_another_service(lake: Lake) -> None:
+    log = ConversationLog(lake)
+    one = turn() | {"category": "answered", "candidates": '[{"id": "x"}]'}
+    log.add(KEY, one)
+    for _ in ("waiting", "written", "amended"):  # each flush does the next one
+        found = log.find(KEY, one["turn_id"])
+        assert found and (found["category"], found["candidates"]) == ("answered", '[{"id": "x"}]')
+        assert log.find(OTHER, one["turn_id"]) is None
+        assert log.find(KEY, new_turn_id()) is None
+        assert log.find(KEY, "no id, but '; DROP TABLE") is None
+        log.flush()
+        log.add_feedback(KEY, one["turn_id"], {"satisfied": True})
+    log.close()
+    later = ConversationLog(lake)
+    assert later.find(KEY, one["turn_id"]) == {name: one[name] for name in ("turn_id", "category", "candidates")}
+    later.close()
+
+
+# -- the table ----------------------------------------------------------------------------------------------------
+
+
+def test_a_table_of_an_earlier_release_gets_the_new_column_and_keeps_its_rows(lake: Lake) -> None:
+    path = lake.table(KEY, "conversations").path
+    columns = tuple(column for column in CONVERSATIONS.columns if column.name != "chosen_candidate")
+    old = turn("old") | {"turn_id": uuid.uuid4().hex}
+    LakeTable(path, dataclasses.replace(CONVERSATIONS, columns=columns)).append_rows([old])
+
+    log = ConversationLog(lake)
+    assert log.find(KEY, old["turn_id"])
+    log.add_feedback(KEY, old["turn_id"], {"chosen_candidate": "a"})
+    log.flush()
+    log.add(KEY, turn("new"))
+    log.close()
+    assert verdicts(lake) == {"old": (None, "a"), "new": (None, None)}
+
+
+def test_looking_up_and_amending_a_turn_touch_no_other_file_than_its_own(lake: Lake) -> None:
+    table = lake.table(KEY, "conversations")
+    conversations = Conversations(table)
+    moments = []
+    for number in range(12):
+        moments.append([turn(f"{number} {place}") for place in range(3)])
+        conversations.append(moments[-1])
+        time.sleep(0.002)  # the next file's turns are of a later millisecond
+    chosen = [moments[4][1], moments[9][0]]
+    kept = {path for one in chosen for path in conversations._files_with(one["turn_id"])}
+    assert len(kept) == 2
+    others = [path for path in table.path.glob("*.parquet") if path.name not in kept]
+    assert len(others) == 10
+    for path in others:
+        path.rename(path.with_suffix(".hidden"))
+    assert all(conversations.find(one["turn_id"]) for one in chosen)
+    conversations.amend({one["turn_id"]: {"satisfied": True} for one in chosen})
+    for path in others:
+        path.with_suffix(".hidden").rename(path)
+    told = verdicts(lake)
+    assert len(told) == 36
+    assert {text for text, said in told.items() if said != (None, None)} == {"4 1", "9 0"}
+
+
+def _serve(root: Path, name: str, start: Any) -> None:
+    log = ConversationLog(Lake(root))
+    start.wait()
+    for number in range(40):
+        one = turn(f"{name} {number}")
+        log.add(KEY, one)
+        log.flush()
+        log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": one["text"]})
+        time.sleep(0.01)
+    until = time.monotonic() + 60
+    while log._feedback.get(KEY) or log._turns.get(KEY):
+        log.flush()
+        assert time.monotonic() < until
+    log.close()
+
+
+def test_two_processes_that_serve_and_amend_at_once_lose_and_double_nothing(lake: Lake) -> None:
+    context = multiprocessing.get_context("spawn")
+    start = context.Barrier(2)
+    processes = [context.Process(target=_serve, args=(lake.root, name, start)) for name in ("a", "b")]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(120)
+    assert [process.exitcode for process in processes] == [0, 0]
+    expected = [f"{name} {number}" for name in ("a", "b") for number in range(40)]
+    assert verdicts(lake) == {text: (True, text) for text in expected}
+
+
+# -- identifiers --------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(1, 50))
+def test_identifiers_are_uuids_that_begin_with_the_time(count: int) -> None:
+    before = time.time_ns() // 1_000_000
+    made = [new_turn_id() for _ in range(count)]
+    after = time.time_ns() // 1_000_000
+    assert len(set(made)) == count
+    for one in made:
+        assert TURN_ID.match(one)
+        assert before <= int(one[:12], 16) <= after
+        assert (uuid.UUID(one).version, uuid.UUID(one).variant) == (7, uuid.RFC_4122)
+    assert [one[:12] for one in made] == sorted(one[:12] for one in made)

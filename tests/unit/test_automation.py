@@ -15,7 +15,7 @@ from chatbot_assets.automation import BotState, bot_state, code_versions, curren
 from chatbot_assets.bot import Bot
 from chatbot_assets.collect.landing import listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, unread_files
-from chatbot_assets.process.utterances import build_utterances
+from chatbot_assets.process.utterances import MODULES, build_utterances
 from chatbot_assets.tables import DIALOGUES, MATERIALISED, TABLES, UTTERANCES
 from resources.environment import Home
 from resources.lakehouse import Change, Commit, Lake, LakeTable, accept_code
@@ -76,7 +76,7 @@ class World:
 
     def commit(self, name: str, change: Change, **record: Any) -> None:
         table = TABLES[name]
-        commits = {other.name: self.table(other.name).last() for other in MATERIALISED}
+        commits = {other: self.table(other).last() for other in TABLES}
         inputs = pinned_inputs(table, commits)
         assert inputs is not None
         self.save(self.table(name), change, current_signature(table, self.bot, inputs, commits[name]), **record)
@@ -136,7 +136,7 @@ def test_a_new_bot_with_a_landed_file_needs_a_refresh(world: World) -> None:
 def test_when_nothing_has_changed_nothing_is_stale(fresh: World) -> None:
     state = fresh.state()
     assert (state.stale, state.blocked, state.needs_refresh) == ((), None, False)
-    assert all(commit is not None for commit in state.commits.values())
+    assert all(state.commits[table.name] is not None for table in MATERIALISED)
 
 
 def test_unread_files_are_named(fresh: World) -> None:
@@ -164,7 +164,8 @@ def test_new_rows_make_the_tables_that_read_them_stale_one_after_the_other(fresh
     staged = utterances.stage_arrow(pa.Table.from_pylist([row], UTTERANCES.schema))
     fresh.commit("utterances", utterances.overwrite(staged, notes={"train": 1}))
     changed = ["utterances changed"]
-    assert fresh.stale() == {"embeddings": changed, "models": changed, "evaluations": changed}
+    readers = ("paraphrase_candidates", "embeddings", "labels", "paraphrases", "models", "evaluations")
+    assert fresh.stale() == dict.fromkeys(readers, changed)
 
 
 def test_new_rows_that_change_no_utterance_stop_there(fresh: World) -> None:
@@ -177,6 +178,12 @@ def test_new_rows_that_change_no_utterance_stop_there(fresh: World) -> None:
     ("own", "tables"),
     [
         ({"process": {"normaliser": {"use": "own_normal:Mine"}, "test_share": 0.3}}, {"utterances", "deployments"}),
+        ({"augment": {"up_to": 5}}, {"paraphrase_candidates", "paraphrases"}),
+        ({"augment": {"weight": 0.9}}, {"models"}),
+        ({"denoise": {"policy": "manual"}}, {"paraphrases", "models"}),
+        ({"denoise": {"judge": {"use": "own_normal:Mine"}}}, {"labels"}),
+        ({"review": {"triage": {"use": "own_normal:Mine"}}}, {"review_queue"}),
+        ({"review": {"every_minutes": 3}}, set()),
         ({"train": {"answer_precision": 0.7}}, {"models"}),
         ({"validate": {"minimum_accuracy": 0.9}}, {"evaluations"}),
         ({"messages": {"failed": "Pardon?"}}, {"deployments"}),
@@ -190,9 +197,36 @@ def test_a_changed_section_makes_only_the_tables_that_read_it_stale(
     fresh: World, own: dict[str, Any], tables: set[str]
 ) -> None:
     fresh.configure(**own)
-    assert fresh.stale() == {name: ["configuration changed"] for name in tables}
+    stale = fresh.stale()
+    assert set(stale) == tables and all("configuration changed" in reasons for reasons in stale.values())
     fresh.configure()
     assert fresh.stale() == {}
+
+
+def test_what_people_decide_makes_the_tables_stale_that_read_decisions(fresh: World) -> None:
+    decisions = fresh.table("review_decisions")
+    staged = decisions.stage_arrow(pa.Table.from_pylist([{"decision_id": "one"}], decisions.table.schema))
+    fresh.save(decisions, decisions.append(staged))
+    changed = ["review_decisions changed"]
+    assert fresh.stale() == {"utterances": changed, "review_queue": changed}
+    assert fresh.state().needs_refresh
+    fresh.refresh()
+    assert fresh.stale() == {}
+
+
+def test_served_turns_make_the_review_queue_stale_and_it_waits_for_its_interval(fresh: World) -> None:
+    conversations = fresh.table("conversations")
+    conversations.append_rows([{"turn_id": "one", "text": "hi"}])
+    assert fresh.stale() == {"review_queue": ["conversations changed"]}
+    assert not fresh.state().needs_refresh, "the queue was made a moment ago"
+    fresh.configure(review={"every_minutes": 0})
+    assert fresh.state().needs_refresh
+    fresh.refresh(["review_queue"])
+    assert fresh.stale() == {}
+    conversations.append_rows([{"turn_id": "two", "text": "hi"}])
+    assert fresh.stale() == {"review_queue": ["conversations changed"]}
+    fresh.configure(messages={"failed": "Pardon?"})
+    assert fresh.state().needs_refresh, "another table is behind, so the queue comes along"
 
 
 def test_a_changed_column_mapping_makes_files_with_rejected_rows_unread(fresh: World) -> None:
@@ -208,14 +242,15 @@ def test_a_changed_column_mapping_makes_files_with_rejected_rows_unread(fresh: W
 def test_a_changed_module_makes_the_tables_that_use_it_stale(fresh: World) -> None:
     fresh.write_module("own_normal", NORMALISER.format(".lower()"))
     reason = ["code of process.normaliser changed"]
-    assert fresh.stale() == {"utterances": reason, "deployments": reason}
+    assert fresh.stale() == {"utterances": reason, "paraphrase_candidates": reason, "deployments": reason}
     fresh.write_module("own_normal", "# the same again\n" + NORMALISER.format(""))
     assert fresh.stale() == {}
 
 
 def test_the_code_of_a_table_is_its_own_and_that_of_the_modules_in_its_configuration(world: World) -> None:
     assert set(code_versions(UTTERANCES, world.bot)) == {
-        *("process", "process.normaliser", "process.segmenter", "process.language_check"),
+        "process",
+        *(f"process.{name}" for name in MODULES),
     }
 
 
@@ -223,17 +258,16 @@ def test_accepted_code_is_not_stale_and_its_rows_are_not_computed_again(
     fresh: World, engine: SparkEngine, temporary: Scratch
 ) -> None:
     def build(*texts: str) -> tuple[list[str], int]:
-        commits = {table.name: fresh.table(table.name).last() for table in MATERIALISED}
+        commits = {name: fresh.table(name).last() for name in TABLES}
         inputs = pinned_inputs(UTTERANCES, commits)
         assert inputs is not None
         code = current_signature(UTTERANCES, fresh.bot, inputs, commits["utterances"]).code
-        modules = ("normaliser", "segmenter", "language_check")
         frame, computed = build_utterances(
             fresh.table("dialogues").frame(engine.session),
             fresh.table("utterances").frame(engine.session),
             language="en",
-            **{name: getattr(fresh.bot.process, name) for name in modules},
-            code={name: code[f"process.{name}"] for name in modules},
+            modules={name: getattr(fresh.bot.process, name) for name in MODULES},
+            code={name: code[f"process.{name}"] for name in MODULES},
             test_share=0.1,
             temporary=temporary,
         )
@@ -244,9 +278,9 @@ def test_accepted_code_is_not_stale_and_its_rows_are_not_computed_again(
     assert build() == (["hi"], 1)
     fresh.refresh([table.name for table in MATERIALISED if table.name != "utterances"])
     fresh.write_module("own_normal", NORMALISER.format(" + ''"))
-    assert set(fresh.stale()) == {"utterances", "deployments"}
+    assert set(fresh.stale()) == {"utterances", "paraphrase_candidates", "deployments"}
 
-    for name in ("utterances", "deployments"):
+    for name in ("utterances", "paraphrase_candidates", "deployments"):
         found = accept_code(fresh.table(name), code_versions(TABLES[name], fresh.bot), "kim", "the same result")
         assert found == ["process.normaliser"]
     assert fresh.stale() == {}

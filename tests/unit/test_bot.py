@@ -55,7 +55,11 @@ def test_a_replaced_module_does_not_inherit_the_parameters_of_the_one_it_replace
     [
         ("language: en\ncolour: red", "colour: unknown key; allowed: language, description,"),
         ("language: en\nprocess: {speed: 3}", "process.speed: unknown key; allowed: normaliser, segmenter,"),
-        ("language: en\nvalidate: {minimum: 1}", "validate.minimum: unknown key; allowed: minimum_accuracy,"),
+        ("language: en\nvalidate: {minimum: 1}", "validate.minimum: unknown key; allowed: gate, minimum_accuracy,"),
+        (
+            "language: en\naugment: {rules: [{use: 'a:b', speed: 1}]}",
+            "augment.rules.0.speed: unknown key; allowed: use, with",
+        ),
         (
             "language: en\nembed: {encoder: {use: 'a:b', speed: 1}}",
             "embed.encoder.speed: unknown key; allowed: use, with",
@@ -123,6 +127,7 @@ def test_the_bots_are_the_files_whose_names_can_be_keys(home: Home, write_bot: W
 
 # -- the hash of what is in force -------------------------------------------------------------------------------------
 
+LINEAR = {"use": "chatbot_assets.train.intent_model:LinearIntents", "with": {"l2": 0.5, "iterations": 50}}
 overrides = st.fixed_dictionaries(
     {},
     optional={
@@ -131,7 +136,7 @@ overrides = st.fixed_dictionaries(
         "process": st.fixed_dictionaries({}, optional={"test_share": st.sampled_from([0.1, 0.2])}),
         "train": st.fixed_dictionaries(
             {},
-            optional={"answer_precision": st.sampled_from([0.7, 0.9]), "model": st.just({"l2": 0.5, "iterations": 50})},
+            optional={"answer_precision": st.sampled_from([0.7, 0.9]), "classifier": st.just(LINEAR)},
         ),
         "deploy": st.fixed_dictionaries({}, optional={"policy": st.sampled_from(["automatic", "manual"])}),
         "resources": st.fixed_dictionaries({}, optional={"processes": st.integers(1, 4)}),
@@ -206,8 +211,20 @@ def test_modules_are_versioned_by_their_place_in_the_yaml(
     write_module("own_normaliser", "class Mine:\n    pass\n")
     bot = write_bot(process={"normaliser": {"use": "own_normaliser:Mine"}})
     before = bot.module_versions("process", "embed", "validate", "language")
-    assert set(before) == {"process.normaliser", "process.segmenter", "process.language_check", "embed.encoder"}
+    assert set(before) == {
+        *(f"process.{name}" for name in ("normaliser", "segmenter", "language_check", "privacy", "answer_privacy")),
+        "embed.encoder",
+        "validate.gate",
+    }
     write_module("own_normaliser", "class Mine:\n    fast = True\n")
     after = bot.module_versions("process", "embed", "validate", "language")
     assert {name for name in after if after[name] != before[name]} == {"process.normaliser"}
     assert set(bot.module_versions("process.segmenter")) == {"process.segmenter"}
+
+
+def test_modules_in_a_list_are_versioned_by_their_place_in_it(
+    write_bot: WriteBot, write_module: Callable[[str, str], str]
+) -> None:
+    write_module("own_rules", "class First:\n    pass\nclass Second:\n    pass\n")
+    bot = write_bot(augment={"rules": [{"use": "own_rules:First"}, {"use": "own_rules:Second"}]})
+    assert set(bot.module_versions("augment.rules")) == {"augment.rules.0", "augment.rules.1"}

@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chatbot_assets.modules import ModuleRef
-from chatbot_assets.process.utterances import EMPTY, FOREIGN, build_utterances
+from chatbot_assets.process.decisions import DECIDED_DDL, DECIDED_SCHEMA, LANDED, SERVED, Decided
+from chatbot_assets.process.utterances import EMPTY, FOREIGN, OVERRULED, TAKEN_OUT, build_utterances
+from chatbot_assets.process.utterances import MODULES as MODULE_NAMES
 from chatbot_assets.tables import DIALOGUES
 from resources.lakehouse import Commit, Lake, LakeTable
 from resources.reuse import Computed, Scratch, scratch
@@ -36,7 +38,18 @@ class Segment:
 class Check:
     def __call__(self, text):
         return "foreign" not in text
+
+class Mask:
+    def __init__(self, secret):
+        self.secret = secret
+
+    def __call__(self, text):
+        return text.replace(self.secret, "<id>")
 """
+
+
+def own_module(name: str, **parameters: str) -> ModuleRef:
+    return ModuleRef.model_validate({"use": f"own_process:{name}", "with": parameters})
 
 
 class Process:
@@ -48,7 +61,8 @@ class Process:
         self.table = table
         self.save = save
         self.log = folder / "normalised"
-        self.code = {"normaliser": "v1", "segmenter": "v1", "language_check": "v1"}
+        self.code = dict.fromkeys(MODULE_NAMES, "v1")
+        self.decided: list[Decided] = []
         self.test_share = 0.1
 
     def build(self, *rows: dict[str, Any], keep: bool = True) -> tuple[list[dict[str, Any]], Computed]:
@@ -71,14 +85,30 @@ class Process:
         return build_utterances(
             self.engine.session.createDataFrame(pa.Table.from_pylist(rows, DIALOGUES.schema)),
             self.table.frame(self.engine.session) if self.table.last() else None,
+            self._decisions(),
             language="en",
-            normaliser=ModuleRef.model_validate({"use": "own_process:Normalise", "with": {"log": str(self.log)}}),
-            segmenter=ModuleRef(use="own_process:Segment"),
-            language_check=ModuleRef(use="own_process:Check"),
+            modules={
+                "normaliser": own_module("Normalise", log=str(self.log)),
+                "segmenter": own_module("Segment"),
+                "language_check": own_module("Check"),
+                "privacy": own_module("Mask", secret="12345"),
+                "answer_privacy": own_module("Mask", secret="4444"),
+            },
             code=self.code,
             test_share=self.test_share,
             temporary=temporary,
         )
+
+    def _decisions(self) -> Any:
+        if not self.decided:
+            return None
+        rows = pa.Table.from_pylist([vars(one) for one in self.decided], DECIDED_SCHEMA)
+        return self.engine.session.createDataFrame(rows, DECIDED_DDL)
+
+    def modify(self, turn_id: str, raw: str, intent: str | None = None, answer: str | None = None, **more: str) -> None:
+        """A person says what is right for a turn; ``source`` is 'dialogues' unless said otherwise."""
+        plain = {"source": LANDED, "action": "modify", "reviewer": "kim"}
+        self.decided.append(Decided(turn_id, raw, new_intent=intent, new_answer=answer, **(plain | more)))
 
     def normalised(self) -> list[str]:
         return sorted(self.log.read_text(encoding="utf-8").splitlines())
@@ -209,3 +239,68 @@ def test_the_share_of_the_test_split_is_about_what_was_asked_for(process: Proces
     assert 150 < sum(row["split"] == "test" for row in rows) < 250
     process.test_share = 0.0
     assert {row["split"] for row in process.build(labelled("a"), labelled("b"))[0]} == {"train"}
+
+
+def test_what_users_wrote_is_masked_and_what_the_owner_answers_only_as_asked(process: Process) -> None:
+    talk = {"dialogue_id": "d"}
+    rows, _ = process.build(
+        labelled("i am 12345", answer="call 12345, not 4444"),
+        talk | {"turn": 0, "text": "who am i"},
+        talk | {"turn": 1, "text": "You are 12345.", "speaker": "bot"},
+    )
+    assert [(row["text"], row["answer"]) for row in rows] == [
+        ("i am <id>", "call 12345, not <id>"),
+        ("who am i", "You are <id>."),
+    ]
+
+
+def test_a_person_s_label_takes_the_place_of_the_landed_one(process: Process) -> None:
+    process.modify("turn-0", "hi", "part")
+    rows, _ = process.build(labelled("hi", answer="Hello!"), labelled("ho"))
+    assert [(row["text"], row["intent"], row["answer"], row["reviewed"]) for row in rows] == [
+        ("hi", "part", "Hello!", True),
+        ("ho", "greet", None, False),
+    ]
+
+
+def test_a_person_can_label_a_turn_that_had_no_label(process: Process) -> None:
+    process.modify("turn-0", "what now", "help", "Ask me anything.")
+    [row], _ = process.build({"text": "what now"})
+    assert (row["intent"], row["answer"], row["sources"]) == ("help", "Ask me anything.", ["turn-0"])
+
+
+def test_other_labels_of_a_text_that_a_person_decided_on_are_left_out(process: Process) -> None:
+    process.modify("turn-0", "hi", "part")
+    rows, _ = process.build(labelled("hi"), labelled("HI"), labelled("hi", "part"), labelled("ho"))
+    assert {(row["text"], row["intent"]): row["excluded"] for row in rows} == {
+        ("hi", "part"): None,
+        ("hi", "greet"): OVERRULED,
+        ("ho", "greet"): None,
+    }
+
+
+def test_a_served_turn_that_a_person_corrected_teaches_the_bot_whatever_its_split_would_be(process: Process) -> None:
+    process.test_share = 0.5
+    for number in range(8):
+        process.modify(f"served-{number}", f"Served {number}", "greet", source=SERVED)
+    rows, _ = process.build(labelled("hi"))
+    taught = {row["text"]: (row["split"], row["sources"]) for row in rows if row["reviewed"]}
+    assert taught == {f"served {number}": ("train", [f"served-{number}"]) for number in range(8)}
+
+
+def test_an_excluded_row_is_kept_with_the_reason_and_comes_back_when_the_decision_is_taken_back(
+    process: Process,
+) -> None:
+    process.modify("turn-0", "hi", action="exclude")
+    rows, _ = process.build(labelled("hi"), labelled("ho"))
+    assert {row["text"]: row["excluded"] for row in rows} == {"hi": TAKEN_OUT, "ho": None}
+    process.decided.clear()
+    rows, computed = process.build(labelled("hi"), labelled("ho"))
+    assert {row["text"]: row["excluded"] for row in rows} == {"hi": None, "ho": None}
+    assert computed.rows_computed == 0
+
+
+def test_a_decision_to_hold_changes_nothing(process: Process) -> None:
+    before, _ = process.build(labelled("hi"))
+    process.modify("turn-0", "hi", action="hold")
+    assert process.build(labelled("hi"))[0] == before

@@ -1,0 +1,113 @@
+"""The ``conversations`` table as the chat service uses it: appended to, looked up and amended by several processes.
+
+Identifiers of turns begin with the time. A file of the table holds the turns of a moment, so the smallest and largest
+identifier that Delta's log keeps for each file tell which one file to read or to rewrite.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import unquote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from resources.lakehouse import LakeTable
+
+TURN_ID = re.compile(r"^[0-9a-f]{32}\Z")
+AMENDED_AT_ONCE = 500
+"""Turns that one statement amends: keeps its text, and the plan made of it, small."""
+
+
+def new_turn_id() -> str:
+    """A UUID of version 7 (RFC 9562, section 5.7) as 32 hexadecimal digits: 48 bits of milliseconds, then chance."""
+    chance = secrets.randbits(74)
+    number = time.time_ns() // 1_000_000 << 80 | 0x7 << 76 | chance >> 62 << 64 | 0b10 << 62 | chance & (1 << 62) - 1
+    return f"{number:032x}"
+
+
+class Conversations:
+    """One bot's served turns. The first write looks whether the table has all columns, and adds those that it lacks."""
+
+    def __init__(self, table: LakeTable) -> None:
+        self._table = table
+        self._has_all_columns = False
+
+    def append(self, turns: Sequence[Mapping[str, Any]]) -> None:
+        """Appends turns; such commits of several processes never conflict."""
+        self._add_missing_columns()
+        self._table.append_rows(turns)
+
+    def amend(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        """Sets ``satisfied`` and ``chosen_candidate`` of turns, by their identifiers; other processes' rows stay.
+
+        Raises:
+            deltalake.exceptions.CommitFailedError: when another writer was first; doing it again is safe.
+        """
+        from deltalake import DeltaTable
+
+        self._add_missing_columns()
+        turn_ids = sorted(turn_id for turn_id in changes if TURN_ID.match(turn_id))
+        for start in range(0, len(turn_ids), AMENDED_AT_ONCE):
+            part = {turn_id: changes[turn_id] for turn_id in turn_ids[start : start + AMENDED_AT_ONCE]}
+            columns = sorted({name for change in part.values() for name in change})
+            DeltaTable(str(self._table.path)).update(
+                predicate=f"turn_id IN ({', '.join(map(_literal, part))})",
+                updates={name: _new_values(name, part) for name in columns},
+            )
+
+    def find(self, turn_id: str) -> dict[str, Any] | None:
+        """The turn's ``category`` and ``candidates``; None when there is no such turn. Reads the files it may be in."""
+        # Files of amended turns hold another kind of string, which Arrow does not compare.
+        schema = pa.schema([self._table.table.schema.field(name) for name in ("turn_id", "category", "candidates")])
+        for path in self._files_with(turn_id) if TURN_ID.match(turn_id) else ():
+            table = pq.ParquetFile(self._table.path / path).read(columns=schema.names).cast(schema)
+            for turn in table.filter(pc.equal(table.column("turn_id"), turn_id)).to_pylist():
+                return dict(turn)
+        return None
+
+    def _files_with(self, turn_id: str) -> Iterator[str]:
+        from deltalake import DeltaTable
+
+        if self._table.last() is None:
+            return
+        actions = DeltaTable(str(self._table.path)).get_add_actions(flatten=True)
+        files = pa.RecordBatchReader.from_stream(actions).read_all()
+        if {"min.turn_id", "max.turn_id"} <= set(files.column_names):
+            smallest, largest = files.column("min.turn_id"), files.column("max.turn_id")
+            may = pc.and_kleene(pc.less_equal(smallest, turn_id), pc.greater_equal(largest, turn_id))
+            files = files.filter(pc.fill_null(may, True))
+        yield from map(unquote, files.column("path").to_pylist())
+
+    def _add_missing_columns(self) -> None:
+        """Gives a table of an earlier release the columns that it lacks; its rows hold null there."""
+        from deltalake import DeltaTable, Schema
+
+        if self._has_all_columns or self._table.last() is None:
+            return
+        delta = DeltaTable(str(self._table.path))
+        present = {field.name for field in delta.schema().fields}
+        wanted = Schema.from_arrow(self._table.table.schema).fields
+        missing = [field for field in wanted if field.name not in present]
+        if missing:
+            delta.alter.add_columns(missing)
+        self._has_all_columns = True
+
+
+def _new_values(column: str, changes: Mapping[str, Mapping[str, Any]]) -> str:
+    """SQL that gives each turn its new value of a column, and the others the one they have."""
+    cases = (
+        f"WHEN {_literal(turn_id)} THEN {_literal(change[column])}"
+        for turn_id, change in changes.items()
+        if column in change
+    )
+    return f"CASE turn_id {' '.join(cases)} ELSE {column} END"
+
+
+def _literal(value: str | bool) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,96 @@
+"""What holds for every request and response: the name asked for, the size of a body, and a browser's safety rules."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from serving.problems import problem
+
+BODY_LIMIT = 64 * 1024
+"""Bytes of a request's body: several times the longest turn."""
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Not "no-referrer": browsers then send "Origin: null" with forms, and nobody could sign in.
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+class Guard:
+    """Refuses requests for other names than loopback's, and too long bodies, before anything of them is read.
+
+    A page anywhere on the web can make its own name lead to 127.0.0.1 (DNS rebinding) and would then be of the
+    service's origin; the name it asks for gives it away.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+
+        async def send_safely(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                response = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    response.setdefault(name, value)
+                response.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        if _host(headers.get("host", "")) not in LOOPBACK:
+            refusal = problem(HTTPStatus.MISDIRECTED_REQUEST, "this service answers to http://127.0.0.1 only")
+            await refusal(scope, receive, send_safely)
+            return
+        body = await _read(receive, headers.get("content-length", "0"))
+        if body is None:
+            refusal = problem(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"a request may have {BODY_LIMIT // 1024} KiB",
+                {"Connection": "close"},
+            )
+            await refusal(scope, receive, send_safely)
+            return
+        await self._app(scope, _again(body, receive), send_safely)
+
+
+def _host(header: str) -> str:
+    """The name of a Host header, without the port."""
+    name, colon, port = header.rpartition(":")
+    return (name if colon and port.isdigit() else header).lower()
+
+
+async def _read(receive: Receive, announced: str) -> bytes | None:
+    """The body; None when it is, or is announced to be, too long."""
+    if not announced.isdigit() or int(announced) > BODY_LIMIT:
+        return None
+    body = bytearray()
+    more = True
+    while more and len(body) <= BODY_LIMIT:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        body += message.get("body", b"")
+        more = message.get("more_body", False)
+    return bytes(body) if len(body) <= BODY_LIMIT else None
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Gives the body that was read, and then what the server says next."""
+    read = False
+
+    async def receive_again() -> Message:
+        nonlocal read
+        if read:
+            return await receive()
+        read = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again

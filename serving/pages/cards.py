@@ -1,0 +1,113 @@
+"""What the start page says about each bot of a tenant: what answers now, and how its data stands in the lake."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chatbot_assets.automation import bot_state
+from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.deploy.record import Deployment
+from chatbot_assets.languages import LANGUAGES, language_defaults
+from chatbot_assets.tables import MATERIALISED
+from resources.environment import Home
+from resources.lakehouse import Lake
+from serving.bots import LiveBots
+
+KEPT_SECONDS = 2.0
+"""How long the lake's state is shown before it is looked at again."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a bot's data stands: tables that were made, tables that are behind and why, and what keeps it from going on.
+
+    ``language`` and ``description`` are those of the bot's file; None when the file cannot be used.
+    """
+
+    made: int = 0
+    behind: Mapping[str, tuple[str, ...]] | None = None
+    blocked: str | None = None
+    language: str | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One bot on the page. It answers when it has a ``deployment``."""
+
+    key: str
+    language: str | None
+    description: str
+    deployment: Deployment | None
+    standing: Standing
+    tables: int = len(MATERIALISED)
+
+    @property
+    def language_name(self) -> str | None:
+        """The language's name in itself."""
+        return language_defaults(self.language)["name"] if self.language in LANGUAGES else None
+
+    @property
+    def state(self) -> str:
+        """'live', 'blocked' (has no deployment and waits for somebody) or 'making'."""
+        if self.deployment:
+            return "live"
+        return "blocked" if self.standing.blocked else "making"
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of held-out rows whose intent the deployed model recognised."""
+        return self.deployment.metrics.get("accuracy") if self.deployment else None
+
+
+class Cards:
+    """The cards of each tenant. What the lake says is looked at once in a while, however many people look."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lake = Lake(home.lake)
+        self._lock = threading.Lock()
+        self._kept: dict[str, tuple[float, dict[str, Standing]]] = {}
+
+    def of(self, tenant: str, bots: LiveBots) -> list[Card]:
+        """The tenant's bots by key: those with a file, and those that answer although their file is gone."""
+        standings = self._standings(tenant)
+        live = {key: bots.get(key) for key in bots.names() if key.partition(".")[0] == tenant}
+        cards = []
+        for key in sorted(standings.keys() | live.keys()):
+            bot, standing = live.get(key), standings.get(key, Standing())
+            config: dict[str, Any] = bot.deployment.config if bot else {}
+            language = config.get("language", standing.language)
+            description = config.get("description", standing.description)
+            cards.append(Card(key, language, description, bot.deployment if bot else None, standing))
+        return cards
+
+    def _standings(self, tenant: str) -> dict[str, Standing]:
+        with self._lock:
+            until, standings = self._kept.get(tenant, (0.0, {}))
+            if time.monotonic() >= until:
+                keys = [key for key in bot_keys(self._home.bots) if key.partition(".")[0] == tenant]
+                standings = {key: self._standing(key) for key in keys}
+                self._kept[tenant] = (time.monotonic() + KEPT_SECONDS, standings)
+            return standings
+
+    def _standing(self, key: str) -> Standing:
+        try:
+            bot = load_bot(self._home.bots, key)
+            state = bot_state(self._home, self._lake, bot)
+        except BotError as error:
+            return Standing(blocked=str(error))
+        except Exception:
+            logger.exception("the tables of %s cannot be read", key)
+            return Standing(blocked="its tables cannot be read; the service's log says why")
+        return Standing(
+            made=sum(state.commits[table.name] is not None for table in MATERIALISED),
+            behind={item.table: item.reasons for item in state.stale} if state.needs_refresh else None,
+            blocked=state.blocked,
+            language=bot.language,
+            description=bot.description,
+        )

@@ -1,0 +1,19 @@
+"""What hides personal data in a served turn before it is kept."""
+
+from collections.abc import Callable
+from typing import Any
+
+from chatbot_assets.bot import PRIVACY
+from chatbot_assets.modules import ModuleRef
+
+Mask = Callable[[str], str]
+
+
+def load_mask(config: dict[str, Any]) -> Mask:
+    """The module that a deployment's configuration names; the default for deployments older than that key.
+
+    Raises:
+        ValueError: when the module cannot be loaded.
+    """
+    mask: Mask = ModuleRef.model_validate(config["process"].get("privacy", {"use": PRIVACY})).load()
+    return mask

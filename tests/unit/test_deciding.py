@@ -1,0 +1,123 @@
+"""Review decisions: what may be decided, who comes second, and which decision counts."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from chatbot_assets.feedback.deciding import Decision, DecisionError, write_decision
+from chatbot_assets.process.decisions import COLUMNS, in_force
+from resources.lakehouse import Commit, Lake
+
+KEY = "acme.faq"
+
+
+@pytest.fixture
+def lake(lake: Lake, save: Callable[..., Commit | None]) -> Lake:
+    """A bot with two intents, two landed rows and three served turns."""
+    for name, rows in {
+        "utterances": [{"utterance_id": "u1", "intent": "greet"}, {"utterance_id": "u2", "intent": "part"}],
+        "dialogues": [{"turn_id": "d1", "text": "Hi"}, {"turn_id": "d2", "text": "Bye"}],
+    }.items():
+        table = lake.table(KEY, name)
+        save(table, table.append(table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))))
+    served = [{"turn_id": f"s{n}", "text": f"text {n}", "served_at": datetime.now(UTC)} for n in range(3)]
+    lake.table(KEY, "conversations").append_rows(served)
+    return lake
+
+
+def decide(
+    lake: Lake, *turn_ids: str, action: str = "modify", intent: str | None = None, **more: Any
+) -> dict[str, Any]:
+    answer, reviewer = more.pop("answer", None), more.pop("reviewer", "kim")
+    return write_decision(lake, KEY, Decision(turn_ids, action, intent, answer, reviewer), **more)
+
+
+def decisions(lake: Lake) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = lake.table(KEY, "review_decisions").arrow().to_pylist()
+    return rows
+
+
+def test_a_decision_is_kept_with_the_texts_it_was_about_and_who_made_it(lake: Lake) -> None:
+    decide(lake, "s2", "s0", intent="greet", answer="Hello!")
+    [row] = decisions(lake)
+    assert (row["turn_ids"], row["texts"], row["source"]) == (["s2", "s0"], ["text 2", "text 0"], "conversations")
+    assert (row["action"], row["intent"], row["answer"], row["reviewer"]) == ("modify", "greet", "Hello!", "kim")
+    assert row["decided_at"].tzinfo is not None
+    last = lake.table(KEY, "review_decisions").last()
+    assert last and last.record and last.record.rows == 1
+
+
+def test_a_landed_row_can_be_decided_on_too(lake: Lake) -> None:
+    decide(lake, "d2", action="exclude")
+    assert decisions(lake)[0]["source"] == "dialogues"
+
+
+@pytest.mark.parametrize(
+    ("decision", "says"),
+    [
+        ({"turn_ids": ["s0"]}, "modify needs the right intent, the right answer or both"),
+        ({"turn_ids": ["s0"], "action": "hold", "intent": "greet"}, "hold takes neither intent nor answer"),
+        ({"turn_ids": ["s0"], "action": "delete"}, "allowed: modify, hold, exclude"),
+        ({"turn_ids": ["s0"], "intent": "gret"}, "did you mean greet"),
+        ({"turn_ids": ["s0"], "answer": "  "}, "must not be empty"),
+        ({"turn_ids": ["s0", "s9"], "intent": "greet"}, "has no turn s9"),
+        ({"turn_ids": ["s0", "d1"], "intent": "greet"}, "one kind at a time"),
+        ({"turn_ids": [], "intent": "greet"}, "at least one turn"),
+    ],
+)
+def test_a_decision_that_makes_no_sense_is_one_clear_line_and_is_not_kept(
+    lake: Lake, decision: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(DecisionError, match=says) as error:
+        decide(lake, *decision.pop("turn_ids"), **decision)
+    assert "\n" not in str(error.value)
+    assert lake.table(KEY, "review_decisions").last() is None
+
+
+def test_a_new_intent_is_taken_when_it_is_said_to_be_new(lake: Lake) -> None:
+    decide(lake, "s0", intent="thanks", new_intent=True)
+    assert decisions(lake)[0]["intent"] == "thanks"
+
+
+def test_the_second_to_decide_on_a_turn_is_told_who_was_first(lake: Lake) -> None:
+    decide(lake, "s0", "s1", intent="greet", reviewer="kim")
+    with pytest.raises(DecisionError, match=r"s1 was already decided by kim: modify \(greet\)"):
+        decide(lake, "s1", intent="part", reviewer="lee")
+    decide(lake, "s1", intent="part", reviewer="lee", again=True)
+    found = in_force(lake.table(KEY, "review_decisions").arrow(COLUMNS))
+    assert {turn: (one.new_intent, one.reviewer) for turn, one in found.items()} == {
+        "s0": ("greet", "kim"),
+        "s1": ("part", "lee"),
+    }
+
+
+def test_a_turn_on_hold_waits_for_a_decision(lake: Lake) -> None:
+    decide(lake, "s0", action="hold")
+    decide(lake, "s0", intent="greet")
+    assert in_force(lake.table(KEY, "review_decisions").arrow(COLUMNS))["s0"].action == "modify"
+
+
+def test_of_many_who_decide_on_one_turn_at_once_one_wins_and_decisions_on_other_turns_are_all_kept(lake: Lake) -> None:
+    refused: list[str] = []
+
+    def review(reviewer: str) -> None:
+        for turns in (("s0",), (f"own-{reviewer}",)):
+            try:
+                decide(lake, *turns, intent="greet", reviewer=reviewer)
+            except DecisionError as error:
+                refused.append(str(error))
+
+    served = [{"turn_id": f"own-{n}", "text": "own", "served_at": datetime.now(UTC)} for n in range(4)]
+    lake.table(KEY, "conversations").append_rows(served)
+    threads = [threading.Thread(target=review, args=[str(n)]) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    turns = sorted(turn for row in decisions(lake) for turn in row["turn_ids"])
+    assert turns == ["own-0", "own-1", "own-2", "own-3", "s0"]
+    assert len(refused) == 3 and all("already decided by" in line for line in refused)
