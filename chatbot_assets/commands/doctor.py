@@ -3,24 +3,24 @@
 import os
 import shutil
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from chatbot_assets.bot import BotError, bot_keys, load_bot
 from resources.environment import Home
+from resources.jars import SETUP, jars_folder, locked_jars, missing_jars
+from resources.java import JAVA_MAJOR, find_java
 
 MINIMUM_DISK_GB = 5
 MINIMUM_MEMORY_GB = 4
-JAVA_MAJOR = 17
 PORTS = {"Dagster's UI": 3000, "the chat service": 8080}
 
 
 def run() -> dict[str, Any]:
     """All checks; ``ok`` is False when one that is needed fails. Optional ones only tell."""
     home = Home.from_environment()
-    checks = [_python(), _disk(home), _memory(), _writable(home), *_bots(home), *_ports(), _java(), _browser()]
+    checks = [_python(), _disk(home), _memory(), _writable(home), *_bots(home), *_ports(), _java(), _jars(), _browser()]
     return {"ok": all(check["ok"] or not check["needed"] for check in checks), "checks": checks}
 
 
@@ -93,13 +93,17 @@ def port_is_free(port: int) -> bool:
 
 
 def _java() -> dict[str, Any]:
-    do = f"only JVM engines will need Java {JAVA_MAJOR}; nothing in this release does"
-    java = shutil.which("java")
-    if java is None:
-        return _check("Java", False, "not found", do, needed=False)
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=20, check=False)
-    lines = (said.stderr or said.stdout).splitlines() or ["says nothing of its version"]
-    return _check("Java", f'"{JAVA_MAJOR}' in lines[0], lines[0], do, needed=False)
+    java = find_java()
+    found = f"{java.version or 'of no version'} ({java.program})" if java else "not found"
+    do = f"only engine 'local' needs it: install Java {JAVA_MAJOR} or newer, or let JAVA_HOME name one"
+    return _check("Java", java is not None and java.major >= JAVA_MAJOR, found, do, needed=False)
+
+
+def _jars() -> dict[str, Any]:
+    folder = jars_folder()
+    missing = missing_jars(locked_jars(), folder)
+    found = f"{folder} lacks {', '.join(jar.file for jar in missing)}" if missing else f"all in {folder}"
+    return _check("jars", not missing, found, f"only engine 'local' needs them: {SETUP}", needed=False)
 
 
 def _browser() -> dict[str, Any]:

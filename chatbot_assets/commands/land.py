@@ -10,11 +10,12 @@ from typing import Any
 
 from chatbot_assets.bot import load_bot
 from chatbot_assets.collect.landing import FORMATS, file_sha256, format_of, parse_file
+from chatbot_assets.collect.sources import Sources
 from chatbot_assets.commands import UserError
 from resources.environment import Home
 
 LOOK_ROWS = 1_000
-"""Rows of each file that are looked at before it is landed; all are read by the refresh."""
+"""Rows of each file that are looked at before it is landed (more only to find a usable one); a refresh reads all."""
 
 
 def run(key: str, files: Sequence[Path]) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def run(key: str, files: Sequence[Path]) -> dict[str, Any]:
     """
     home = Home.from_environment()
     bot = load_bot(home.bots, key)
-    looked = [(path, *_look(path, bot.sources)) for path in files]
+    looked = [(path, *usable_rows(path, bot.sources)) for path in files]
     folder = home.landing(key)
     folder.mkdir(parents=True, exist_ok=True)
     landed = [
@@ -48,16 +49,22 @@ def describe(report: dict[str, Any]) -> str:
     return "\n".join([*lines, f"next: ./chatbot refresh {report['bot']} (or let the running platform do it)"])
 
 
-def _look(path: Path, sources: Any) -> tuple[int, int]:
+def usable_rows(path: Path, sources: Sources) -> tuple[int, int]:
+    """How many of a file's first rows can and cannot be used.
+
+    Raises:
+        UserError: when there is no such file, its kind is unknown, or no row in it can be used.
+    """
     if path.is_dir():
         raise UserError(f"{path} is a folder; name its files, for instance {path}/*.jsonl")
     if not path.exists():
         raise UserError(f"{path} does not exist")
     if format_of(path.name) is None:
         raise UserError(f"{path}: unknown kind of file; allowed: {', '.join(FORMATS)}, each also with .gz")
-    rows = list(islice(parse_file(path, path.name, "", sources), LOOK_ROWS))
+    parsed = parse_file(path, path.name, "", sources)
+    rows = list(islice(parsed, LOOK_ROWS))
     bad = [row for row in rows if row.get("reason")]
-    if len(bad) == len(rows):
+    if len(bad) == len(rows) and all(row.get("reason") for row in parsed):
         raise UserError(f"{path}: no usable row; line {bad[0]['source_line']}: {bad[0]['reason']}")
     return len(rows) - len(bad), len(bad)
 

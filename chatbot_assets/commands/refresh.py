@@ -6,15 +6,18 @@ import time
 import warnings
 from typing import Any
 
+from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import load_bot
 from chatbot_assets.collect.landing import SETTLE_SECONDS, listing
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.dagster_home import prepare_dagster_home
 from chatbot_assets.commands.progress import Progress
 from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.modules import load_ahead
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
 from resources.lakehouse import Lake
+from resources.spark import ENGINES
 
 NAMES = tuple(table.name for table in MATERIALISED)
 
@@ -29,17 +32,19 @@ def run(key: str, *, select: str | None = None, engine: str | None = None) -> di
     home = Home.from_environment()
     bot = load_bot(home.bots, key)
     selection = _selection(select)
-    if engine not in (None, bot.engine):
-        raise UserError(f"engine {engine!r} is unknown; allowed: {bot.engine}")
+    if engine not in (None, *ENGINES):
+        raise UserError(f"engine {engine!r} is unknown; allowed: {', '.join(ENGINES)}")
+    if bot_state(home, Lake(home.lake), bot, settle=0.0).needs_refresh:
+        load_ahead(*bot.process.modules)  # takes a second or two, as importing Dagster does
     prepare_dagster_home(home)
     _wait_until_settled(home, key)
     with Progress(len(selection)) as progress:
-        result = _materialise(key, selection, progress)
+        result = _materialise(key, selection, engine, progress)
     deployment = live_deployment(Lake(home.lake).table(key, "deployments"))
     return {
         "bot": key,
         "run_id": result.run_id,
-        "engine": bot.engine,
+        "engine": engine or bot.engine,
         "seconds": round(time.monotonic() - started, 3),
         "deployment_id": deployment.deployment_id if deployment else None,
         "model_id": deployment.model_id if deployment else None,
@@ -73,14 +78,16 @@ def _wait_until_settled(home: Home, key: str) -> None:
         time.sleep(SETTLE_SECONDS)
 
 
-def _materialise(key: str, selection: list[str], progress: Progress) -> Any:
+def _materialise(key: str, selection: list[str], engine: str | None, progress: Progress) -> Any:
     import dagster as dg
 
     warnings.simplefilter("ignore", dg.BetaWarning)
-    from chatbot_assets.definitions import defs
+    from chatbot_assets.definitions import build_defs
     from chatbot_assets.jobs import BOT_TAG, REASON_TAG, REFRESH
     from chatbot_assets.partitions import BOTS
+    from resources.spark import SparkEngine
 
+    defs = build_defs({"engine": SparkEngine(engine=engine)})
     with dg.DagsterInstance.get() as instance:
         instance.add_dynamic_partitions(BOTS.name or "", [key])
         with progress.following(instance):
@@ -112,11 +119,12 @@ def _why_failed(result: Any) -> str:
 
 
 def _assets(result: Any) -> dict[str, dict[str, Any]]:
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for event in result.get_asset_materialization_events():
         metadata = {name: value.value for name, value in event.materialization.metadata.items()}
         found[event.asset_key.path[-1]] = {
             "seconds": metadata["seconds"],
+            "peak_memory_mb": metadata["peak_memory_mb"],
             "rows_in": metadata["rows_in"],
             "rows_computed": metadata["rows_computed"],
             "rows_reused": metadata["rows_reused"],
@@ -125,4 +133,4 @@ def _assets(result: Any) -> dict[str, dict[str, Any]]:
             "data_version": metadata["data_version"],
             "committed": metadata["committed"],
         }
-    return found
+    return {name: found[name] for name in NAMES if name in found}

@@ -43,16 +43,17 @@ def run(*, port: int, dagster_port: int, demo: bool) -> None:
         prepare_dagster_home(home)
         if demo:
             _land_demo(home)
+        dagster = f"http://127.0.0.1:{dagster_port}"
         children = {
             "dagster": _start("dagster", home, ["-m", "dagster", "dev", *_dagster_arguments(dagster_port)]),
-            "service": _start("service", home, ["-m", "serving", "--port", str(port)]),
+            "service": _start("service", home, ["-m", "serving", "--port", str(port), "--dagster", dagster]),
         }
         try:
             _say(f"starting; logs are in {home.logs}")
             _wait_for(f"http://127.0.0.1:{port}/healthz", children, home)
-            _wait_for(f"http://127.0.0.1:{dagster_port}/server_info", children, home)
-            _introduce(port, dagster_port)
-            _follow(home, children)
+            _wait_for(f"{dagster}/server_info", children, home)
+            _introduce(port, dagster)
+            _follow(home, children, port)
         except KeyboardInterrupt:
             _say("stopping")
         finally:
@@ -141,14 +142,14 @@ def _last_line(log: Path) -> str:
     return lines[-1][:200] if lines else "it said nothing"
 
 
-def _introduce(port: int, dagster_port: int) -> None:
-    _say(f"Dagster's UI   http://127.0.0.1:{dagster_port}/asset-groups")
+def _introduce(port: int, dagster: str) -> None:
+    _say(f"Dagster's UI   {dagster}/asset-groups")
     _say(f"chat service   http://127.0.0.1:{port}/v1/bots  (loopback only)")
     _say("ask a bot with ./chatbot ask KEY TEXT; Ctrl-C stops everything")
 
 
-def _follow(home: Home, children: dict[str, Any]) -> None:
-    """Says when a bot's deployment or obstacle changes, until interrupted."""
+def _follow(home: Home, children: dict[str, Any], port: int) -> None:
+    """Says when a tenant's token, or a bot's deployment or obstacle, changes; until interrupted."""
     lake = Lake(home.lake)
     said: dict[str, str] = {}
     while True:
@@ -158,6 +159,8 @@ def _follow(home: Home, children: dict[str, Any]) -> None:
             if tenant in tenants and said.get(f"token of {tenant}") != token:
                 said[f"token of {tenant}"] = token
                 _say(f"token of {tenant}: {token}")
+                # Behind a "#": browsers keep that part to themselves, and the page removes it from the address bar.
+                _say(f"start page of {tenant}: http://127.0.0.1:{port}/#token={token}")
         for key in bot_keys(home.bots):
             line = _state_of(home, lake, key)
             if line and said.get(key) != line:

@@ -271,12 +271,13 @@ def test_bad_files_do_not_stop_the_good_rows_and_say_what_to_do(collect: Collect
     assert reasons["03"] == [(3, "not UTF-8; save the file as UTF-8")]
     assert [(line, "'sources' in the bot's YAML" in reason) for line, reason in reasons["04"]] == [(2, True)]
     assert [line for line, _ in reasons["05"]] == [3, 4, 5, 6, 7]
-    assert reasons["06"] == [(2, "'text' has 20,000,000 characters; at most 10,000 are read")]
+    assert [(line, "is longer than 1,000,000" in reason) for line, reason in reasons["06"]] == [(2, True)]
     assert [line for line, _ in reasons["08"]] == [1]
     assert "11" in reasons and "allowed: .jsonl, .csv, .tsv, .parquet" in reasons["11"][0][1]
     assert {reason for _, reason in reasons["13"]} == {"the names of the columns are not UTF-8; save the file as UTF-8"}
     assert "land a complete copy" in reasons["14"][0][1]
-    assert not {"09", "10", "12", "15", "16"} & set(reasons)
+    assert [(line, "is a folder" in reason) for line, reason in reasons["16"]] == [(0, True)]
+    assert not {"09", "10", "12", "15"} & set(reasons)
     assert {name[:2] for name, status, *_ in collect.statuses() if status == "duplicate"} == {"09"}
     rows: list[dict[str, Any]] = collect.tables["rejected"].arrow(["raw"]).to_pylist()
     assert max(len(row["raw"]) for row in rows) <= 2000

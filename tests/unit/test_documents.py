@@ -1,6 +1,5 @@
 """The documents keep up with the code: tables, commands, keys of the bot file, dependencies and links."""
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Iterator
@@ -13,11 +12,13 @@ from chatbot_assets.bot import Bot
 from chatbot_assets.cli import main
 from chatbot_assets.modules import ModuleRef, Section
 from chatbot_assets.tables import TABLES, Table
-from chatbot_assets.train.intent_model import IntentModelConfig
+from chatbot_assets.train.intent_model import LinearIntents
 from resources.environment import PROJECT
 
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+PART = "train.classifier.with.ngrams"
+"""Holds other keys and has no value of its own."""
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -42,16 +43,7 @@ def yaml_keys(model: type[Section], place: str = "") -> Iterator[str]:
         if isinstance(below, type) and issubclass(below, Section) and below is not ModuleRef:
             yield from yaml_keys(below, f"{key}.")
     if place == "train.":
-        yield from parameters(IntentModelConfig(), "train.model.")
-
-
-def parameters(config: Any, place: str) -> Iterator[str]:
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from parameters(value, f"{place}{field.name}.")
-        else:
-            yield place + field.name
+        yield from (name for name in yaml_keys(LinearIntents, "train.classifier.with.") if name != PART)
 
 
 def slug(heading: str) -> str:

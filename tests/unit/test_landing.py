@@ -13,10 +13,19 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from chatbot_assets.collect.landing import PARSED_SCHEMA, RAW_LIMIT, ParseFiles, file_sha256, listing, parse_file
+from chatbot_assets.collect.landing import (
+    DISGUISES,
+    LINE_LIMIT,
+    PARSED_SCHEMA,
+    RAW_LIMIT,
+    ParseFiles,
+    file_sha256,
+    listing,
+    parse_file,
+)
 from chatbot_assets.collect.sources import Sources
 
 KOREAN = "안녕하세요, 조명을 켜 주세요"
@@ -88,10 +97,11 @@ def check(rows: list[dict[str, Any]]) -> None:
 @example(b"")
 @example(b"\n" * 5)
 def test_each_line_of_any_jsonl_file_comes_out_once(tmp_path: Path, data: bytes) -> None:
+    assume(not data.startswith(tuple(DISGUISES)))
     rows = parse(tmp_path, "any.jsonl", data)
     check(rows)
     assert [row["source_line"] for row in rows] == (lines_of(data) or [0])
-    zipped = parse(tmp_path, "any.jsonl.gz", gzip.compress(data))
+    zipped = parse(tmp_path, "any.jsonl.gz", gzip.compress(data, mtime=0))
     assert [(row["source_line"], row["text"], row["reason"]) for row in zipped] == [
         (row["source_line"], row["text"], row["reason"]) for row in rows
     ]
@@ -110,11 +120,11 @@ def test_any_bytes_under_any_name_are_read_without_an_error(tmp_path: Path, name
 @given(st.integers(0, 200), st.integers(0, 300), st.integers(0, 255))
 def test_what_can_be_read_of_a_damaged_gzip_file_goes_through(tmp_path: Path, rows: int, at: int, byte: int) -> None:
     whole = b"".join(b'{"text": "row %d"}\n' % number for number in range(rows))
-    data = bytearray(gzip.compress(whole))
+    data = bytearray(gzip.compress(whole, mtime=0))
     data[at % len(data)] = byte
     found = parse(tmp_path, "any.jsonl.gz", bytes(data))
     check(found)
-    truncated = parse(tmp_path, "any.jsonl.gz", gzip.compress(whole)[: at % 200])
+    truncated = parse(tmp_path, "any.jsonl.gz", gzip.compress(whole, mtime=0)[: at % 200])
     check(truncated)
     assert good(truncated) == [f"row {number}" for number in range(len(good(truncated)))]
 
@@ -195,7 +205,7 @@ def test_the_same_rows_in_each_format_give_the_same_fields(tmp_path: Path, name:
         written = io.StringIO(newline="")
         csv.writer(written, delimiter="\t" if name.endswith(".tsv") else ",").writerows([columns, *table])
         data = written.getvalue().encode("utf-8-sig")
-    rows = parse(tmp_path, name + (".gz" if zipped else ""), gzip.compress(data) if zipped else data)
+    rows = parse(tmp_path, name + (".gz" if zipped else ""), gzip.compress(data, mtime=0) if zipped else data)
 
     assert reasons(rows) == []
     found = [[row[column] for column in columns] for row in rows]
@@ -213,6 +223,54 @@ def test_columns_are_named_by_the_bot_s_sources(tmp_path: Path) -> None:
 def test_texts_are_kept_in_nfc_and_trimmed(tmp_path: Path) -> None:
     rows = parse(tmp_path, "f.jsonl", json.dumps({"text": " \u1112\u1161\u11ab\n", "intent": "  "}).encode())
     assert [(row["text"], row["intent"]) for row in rows] == [("한", None)]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        (
+            "f.jsonl",
+            gzip.compress(b'{"text": "hi"}\n', mtime=0),
+            "f.jsonl is gzip-compressed; land it under a name that ends",
+        ),
+        ("f.csv", b"PK\x03\x04\x14\0\x06\0 sheet\n", "f.csv is an Excel file or a ZIP archive; export it as CSV"),
+        ("f.tsv", b"PAR1\x15\x04", "f.tsv is a Parquet file; land it under a name that ends in .parquet"),
+        ("f.csv.gz", b"text\nhi\n", "f.csv.gz is not gzip-compressed; land it under a name without .gz"),
+    ],
+)
+def test_a_file_of_another_kind_than_its_name_says_is_refused_once(
+    tmp_path: Path, name: str, data: bytes, reason: str
+) -> None:
+    [(line, found)] = reasons(parse(tmp_path, name, data))
+    assert line == 0 and found.startswith(reason)
+
+
+def test_json_in_a_file_named_as_a_table_and_a_table_named_as_json_say_how_to_name_them(tmp_path: Path) -> None:
+    (line, json_), *_ = reasons(parse(tmp_path, "f.csv", b'{"text": "one", "intent": "x"}\n{"text": "two"}\n'))
+    assert line == 1 and "name the file .jsonl" in json_
+    (line, table), *_ = reasons(parse(tmp_path, "f.jsonl", b"text,intent\nhi,greet\n"))
+    assert line == 1 and "name it .csv or .tsv" in table
+
+
+sizes_around_the_limit = st.lists(st.sampled_from([30, *range(LINE_LIMIT - 2, LINE_LIMIT + 3)]), min_size=1, max_size=3)
+
+
+@settings(quick, max_examples=40)
+@given(sizes_around_the_limit, st.sampled_from(["f.jsonl", "f.csv"]), st.sampled_from([b"\n", b"\r\n"]), st.booleans())
+def test_a_line_beyond_the_limit_is_refused_as_one_line(
+    tmp_path: Path, sizes: list[int], name: str, end: bytes, ends: bool
+) -> None:
+    """The sizes are those of the lines with their ends; a long column that nobody asked for makes them so."""
+    begin, close = (b"x,", b"") if name == "f.csv" else (b'{"text": "x", "more": "', b'"}')
+    ends_of = [end] * (len(sizes) - 1) + [end if ends else b""]
+    lines = [
+        begin + b"y" * (size - len(begin + close + line_end)) + close + line_end
+        for size, line_end in zip(sizes, ends_of, strict=True)
+    ]
+    header = [b"text,more" + end] if name == "f.csv" else []
+    rows = parse(tmp_path, name, b"".join([*header, *lines]))
+    expected = [(line, size > LINE_LIMIT) for line, size in enumerate(sizes, 1 + len(header))]
+    assert [(row["source_line"], row["reason"] is not None) for row in rows] == expected
 
 
 @pytest.mark.parametrize(
@@ -322,11 +380,17 @@ def test_a_file_from_a_machine_whose_clock_is_ahead_is_listed(tmp_path: Path) ->
     assert [file.name for file in listing(tmp_path)] == ["a.jsonl"]
 
 
-def test_folders_dangling_links_and_a_missing_folder_are_no_files(tmp_path: Path) -> None:
-    (tmp_path / "folder.jsonl").mkdir()
+def test_dangling_links_and_a_missing_folder_are_no_files(tmp_path: Path) -> None:
     (tmp_path / "link.jsonl").symlink_to(tmp_path / "nowhere")
     assert listing(tmp_path, 0) == []
     assert listing(tmp_path / "missing") == []
+
+
+def test_a_folder_among_the_files_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "folder.jsonl").mkdir()
+    [file] = listing(tmp_path, 0)
+    [row] = parse_file(file.path, file.name, file_sha256(file.path), Sources())
+    assert row["reason"] == "folder.jsonl is a folder; move its files into the landing folder itself"
 
 
 def test_a_file_whose_name_is_no_utf_8_is_listed_under_a_name_that_can_be_stored(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Inspection: what data would be worth to a bot before there is one; reads files alone, and writes nothing."""
