@@ -1,4 +1,8 @@
 """Benchmarks: each is a module that prints one JSON object; what they share stands beside them."""
 
-BENCHMARKS = {"pipeline": "from landed rows to a deployment, nothing changed, and a hundred rows more"}
+BENCHMARKS = {
+    "pipeline": "from landed rows to a deployment, nothing changed, and a hundred rows more",
+    "noise": "wrong labels found, and what taking them out is worth",
+    "paraphrase": "what paraphrases are worth where there are few rows",
+}
 """The names that ``./chatbot bench`` takes, and what each measures."""

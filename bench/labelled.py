@@ -1,0 +1,121 @@
+"""Labelled rows as a bot would see them: normalised, in tokens, encoded; and how well its classifier learns them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.baselines import Rows, read_rows
+from bench.pipeline import language_of, thinned
+from chatbot_assets.bot import Embed, Train
+from chatbot_assets.languages import language_defaults
+from chatbot_assets.modules import ModuleRef
+
+TRAIN, DEV = "train.jsonl", "dev.jsonl"
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Parallel columns of n rows; `vectors` is (n, d) and `intents` (n) holds names."""
+
+    texts: Sequence[str]
+    tokens: Sequence[Sequence[str]]
+    vectors: Floats
+    intents: npt.NDArray[np.str_]
+
+    def take(self, places: npt.NDArray[np.int64]) -> "Labelled":
+        """The rows at the given places."""
+        return Labelled(
+            [self.texts[place] for place in places],
+            [self.tokens[place] for place in places],
+            self.vectors[places],
+            self.intents[places],
+        )
+
+    def __add__(self, other: "Labelled") -> "Labelled":
+        return Labelled(
+            [*self.texts, *other.texts],
+            [*self.tokens, *other.tokens],
+            np.concatenate([self.vectors, other.vectors]),
+            np.concatenate([self.intents, other.intents]),
+        )
+
+
+class Language:
+    """A language's own normaliser, segmenter and the encoder, with their defaults."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        process = language_defaults(key)["process"]
+        self._normalise = ModuleRef.model_validate(process["normaliser"]).load()
+        self._segment = ModuleRef.model_validate(process["segmenter"]).load()
+        self._encoder = Embed().encoder.load()
+
+    def rows(self, texts: Sequence[str], intents: Sequence[str]) -> Labelled:
+        """The texts as a bot of this language sees them."""
+        normal = [self._normalise(text) for text in texts]
+        return Labelled(normal, self._segment(normal), self._encoder.encode(normal), np.array(intents, np.str_))
+
+
+@dataclass(frozen=True)
+class Data:
+    """One data folder: its name, its language, and the rows to learn from and to measure on."""
+
+    name: str
+    language: Language
+    train: Labelled
+    dev: Labelled
+
+    @classmethod
+    def read(cls, folder: Path, rows: int | None = None) -> "Data":
+        """Reads `train.jsonl` (evenly thinned to `rows`, if given) and `dev.jsonl`, without the rows of no intent."""
+        language = Language(language_of(folder))
+        found = [
+            language.rows([row["text"] for row in part], [row["intent"] for row in part])
+            for part in (thinned(_labelled(folder / TRAIN), rows), _labelled(folder / DEV))
+        ]
+        return cls(folder.resolve().name, language, *found)
+
+
+def _labelled(file: Path) -> Rows:
+    return [row for row in read_rows(file) if row.get("intent") is not None]
+
+
+def data_folders(given: Sequence[Path]) -> list[Path]:
+    """The folders with `train.jsonl` and `dev.jsonl`: those that are given, or the ones directly in them, sorted.
+
+    Raises ValueError, in one line, when a file is missing.
+    """
+    folders = []
+    for folder in given:
+        inner = [] if (folder / TRAIN).is_file() else sorted(file.parent for file in folder.glob(f"*/{TRAIN}"))
+        folders += inner or [folder]
+    for folder in folders:
+        for file in (TRAIN, DEV):
+            if not (folder / file).is_file():
+                raise ValueError(f"{folder} has no {file}")
+    return folders
+
+
+def accuracy(train: Labelled, dev: Labelled, weights: Floats | None = None) -> float:
+    """The share of dev rows whose intent the platform's classifier names after learning the training rows.
+
+    `weights` (n) is what each training row counts, 1 by default.
+    """
+    model = (
+        Train()
+        .classifier.load()
+        .fit(
+            train.texts,
+            train.tokens,
+            train.vectors,
+            [str(intent) for intent in train.intents],
+            np.ones(len(train.texts), np.float32) if weights is None else weights,
+        )
+    )
+    top = model.margins(dev.texts, dev.tokens, dev.vectors).argmax(1)
+    return float(np.mean(np.array(model.intents)[top] == dev.intents))
