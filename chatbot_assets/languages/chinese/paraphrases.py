@@ -139,6 +139,7 @@ class YesNo(MandarinRule):
     }
     _DONE = re.compile("(?!.*(?:好了|行了|可以了|已|[是有会能])).{2,}了吗")
     _BOUND = tuple("都也还就才只不没再很")
+    _PREDICATE = (*_BOUND, *"已正在有会能要该")
 
     def rewritten(self, said: Sentence) -> str | None:
         body = said.text.body
@@ -147,7 +148,9 @@ class YesNo(MandarinRule):
             if place >= 0:
                 ended = re.search("[吗呢呀啊]\\Z", said.simple)
                 rest = body[place + len(doubled) : ended.start() if ended else None]
-                single_form = body[:place] + self._write(single) + rest + self._write("吗")
+                is_mere_doubt = single == "是" and said.simple[place + len(doubled) :].startswith(self._PREDICATE)
+                kept = "" if is_mere_doubt else self._write(single)
+                single_form = body[:place] + kept + rest + self._write("吗")
                 return said.text.as_question(single_form) if rest else None
         if not said.simple.endswith("吗") or re.search("[不没]", said.simple):
             return None

@@ -26,6 +26,8 @@ _COMMAND_VERBS = vocabulary(
 _COMMAND_NOUNS = vocabulary(
     "セット 設定 再生 追加 削除 作成 検索 予約 停止 開始 変更 表示 送信 返信 キャンセル 確認 登録 保存 ミュート 起動"
 )
+# Honorific and humble verbs: nobody who chooses them says them plainly (ございます, but not ござる).
+_COURTEOUS = vocabulary("ござる いたす いただく おる 参る 申す 存じる いらっしゃる なさる くださる")
 
 
 class Request(ParaphraseRule):
@@ -110,7 +112,10 @@ def _plain(said: Sentence) -> str | None:
     if len(words) < 2:
         return None
     last, before = words[-1], words[-2]
-    if last.surface == "ます" and before.is_verb and not _KUDASAI.search(said.text.body):
+    if last.surface == "ます" and before.is_verb:
+        humble = any(word.kind == "接頭辞" for word in words[-4:-2])
+        if humble or before.lemma in _COURTEOUS or _KUDASAI.search(said.text.body):
+            return None
         body = said.text.body[: before.start] + dictionary_form(before, said)
     elif last.surface == "です" and (_is_adjective(before) or (asks and _may_close_a_question(before))):
         body = said.text.body[: last.start]
