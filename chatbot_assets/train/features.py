@@ -33,7 +33,7 @@ class NgramConfig(Section):
 
     word_ngrams: tuple[PositiveInt, PositiveInt] = (1, 2)
     char_ngrams: tuple[PositiveInt, PositiveInt] = (1, 4)
-    word_weight: float = Field(1.4, ge=0.0)
+    word_weight: float = Field(1.0, ge=0.0)
     char_weight: float = Field(1.0, ge=0.0)
     min_rows: int = Field(2, ge=1)
     small: int = 1000

@@ -31,10 +31,7 @@ _WEIGHTS, _CONFIG = "intent_model.safetensors", "intent_model.json"
 
 
 class LinearIntents(Section):
-    """A learner of linear classifiers; the defaults were tuned on dev splits of six data sets pooled.
-
-    The weight of words was chosen on rows held out from the training data of seven languages.
-    """
+    """A learner of linear classifiers; the defaults were tuned on dev splits of six data sets pooled."""
 
     ngrams: NgramConfig = NgramConfig()
     vector_weight: float = Field(1.4, ge=0.0)
