@@ -12,6 +12,7 @@ from bench.pipeline import language_of, thinned
 from chatbot_assets.bot import Embed, Train
 from chatbot_assets.languages import language_defaults
 from chatbot_assets.modules import ModuleRef
+from chatbot_assets.train.contracts import IntentLearner
 
 TRAIN, DEV = "train.jsonl", "dev.jsonl"
 
@@ -46,14 +47,16 @@ class Labelled:
 
 
 class Language:
-    """A language's own normaliser, segmenter and the encoder, with their defaults."""
+    """A language's own normaliser, segmenter and classifier, and the encoder, with their defaults."""
 
     def __init__(self, key: str) -> None:
         self.key = key
-        process = language_defaults(key)["process"]
+        defaults = language_defaults(key)
+        process = defaults["process"]
         self._normalise = ModuleRef.model_validate(process["normaliser"]).load()
         self._segment = ModuleRef.model_validate(process["segmenter"]).load()
         self._encoder = Embed().encoder.load()
+        self.classifier: IntentLearner = Train.model_validate(defaults.get("train", {})).classifier.load()
 
     def rows(self, texts: Sequence[str], intents: Sequence[str]) -> Labelled:
         """The texts as a bot of this language sees them."""
@@ -80,6 +83,21 @@ class Data:
         ]
         return cls(folder.resolve().name, language, *found)
 
+    def accuracy(self, train: Labelled, weights: Floats | None = None) -> float:
+        """The share of the dev rows whose intent the language's classifier names after learning the training rows.
+
+        `weights` (n) is what each training row counts, 1 by default.
+        """
+        model = self.language.classifier.fit(
+            train.texts,
+            train.tokens,
+            train.vectors,
+            [str(intent) for intent in train.intents],
+            np.ones(len(train.texts), np.float32) if weights is None else weights,
+        )
+        top = model.margins(self.dev.texts, self.dev.tokens, self.dev.vectors).argmax(1)
+        return float(np.mean(np.array(model.intents)[top] == self.dev.intents))
+
 
 def _labelled(file: Path) -> Rows:
     return [row for row in read_rows(file) if row.get("intent") is not None]
@@ -99,23 +117,3 @@ def data_folders(given: Sequence[Path]) -> list[Path]:
             if not (folder / file).is_file():
                 raise ValueError(f"{folder} has no {file}")
     return folders
-
-
-def accuracy(train: Labelled, dev: Labelled, weights: Floats | None = None) -> float:
-    """The share of dev rows whose intent the platform's classifier names after learning the training rows.
-
-    `weights` (n) is what each training row counts, 1 by default.
-    """
-    model = (
-        Train()
-        .classifier.load()
-        .fit(
-            train.texts,
-            train.tokens,
-            train.vectors,
-            [str(intent) for intent in train.intents],
-            np.ones(len(train.texts), np.float32) if weights is None else weights,
-        )
-    )
-    top = model.margins(dev.texts, dev.tokens, dev.vectors).argmax(1)
-    return float(np.mean(np.array(model.intents)[top] == dev.intents))

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from bench.baselines import ENCODER_WEIGHT
 from bench.intervals import interval, paired
-from bench.labelled import Data, Labelled, accuracy, data_folders
+from bench.labelled import Data, Labelled, data_folders
 from bench.report import report
 from chatbot_assets.bot import Denoise
 from chatbot_assets.denoise.judge import LabelledRows
@@ -125,9 +125,9 @@ def one_run(data: Data, rate: float, seed: int, clean: float) -> Run:
         **our_figures,
         **their_figures,
         "clean": clean,
-        "noisy": accuracy(noisy, data.dev) if wrong.any() else clean,
-        "judged": accuracy(ours, data.dev),
-        "stock": accuracy(theirs, data.dev),
+        "noisy": data.accuracy(noisy) if wrong.any() else clean,
+        "judged": data.accuracy(ours),
+        "stock": data.accuracy(theirs),
     }
     print(f"bench: {data.name} {rate} {seed} { ({k: round(v, 4) for k, v in run.items()}) }", file=sys.stderr)
     return run
@@ -155,7 +155,7 @@ def measure(folders: Sequence[Path], rates: Sequence[float], seeds: int, rows: i
     small: dict[str, Run] = {}
     for folder in folders:
         data = Data.read(folder, rows)
-        clean = accuracy(data.train, data.dev)
+        clean = data.accuracy(data.train)
         for rate in rates:
             drawn = range(seeds) if rate > 0 else range(1)
             runs[rate][data.name] = [one_run(data, rate, seed, clean) for seed in drawn]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.intervals import interval, paired
-from bench.labelled import Data, Labelled, Language, accuracy, data_folders
+from bench.labelled import Data, Labelled, Language, data_folders
 from bench.report import report
 from chatbot_assets.augment.gate import CandidateRows, Gate, GoldRows
 from chatbot_assets.augment.paraphraser import Paraphraser
@@ -125,15 +125,15 @@ def one_run(data: Data, augment: Augment, paraphrase: Paraphraser, shots: int, s
         "stock_rows": len(stock.texts),
         "rules_seconds": proposed - started,
         "gate_seconds": judged - proposed,
-        **{name: _with(gold, added, weight, data.dev) for name, (added, weight) in arms.items()},
+        **{name: _with(data, gold, added, weight) for name, (added, weight) in arms.items()},
     }
     print(f"bench: {data.name} {shots} {seed} { ({k: round(v, 4) for k, v in run.items()}) }", file=sys.stderr)
     return run
 
 
-def _with(gold: Labelled, added: Labelled, weight: float, dev: Labelled) -> float:
+def _with(data: Data, gold: Labelled, added: Labelled, weight: float) -> float:
     weights = np.repeat(np.array([1, weight], np.float32), [len(gold.texts), len(added.texts)])
-    return accuracy(gold + added, dev, weights)
+    return data.accuracy(gold + added, weights)
 
 
 def summary(runs: Sequence[Run]) -> dict[str, Any]:
