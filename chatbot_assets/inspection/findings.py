@@ -204,7 +204,7 @@ def _can_classify(report: Mapping[str, Any]) -> tuple[bool, str]:
     if not sizes:
         return False, "no row has an intent" + (": label the proposed ones" if report["proposed_intents"] else "")
     if large < 2:
-        return False, f"{large} of {len(sizes)} intents has {SMALLEST_INTENT} texts or more; two are needed"
+        return False, f"{large} of {len(sizes)} intents have {SMALLEST_INTENT} texts or more; two are needed"
     recall = report["intent_recall"]
     measured = f"; the nearest text alone has the right intent for {recall['at_1']:.0%}" if recall else ""
     return True, f"{large} of {len(sizes)} intents have {SMALLEST_INTENT} texts or more{measured}"
