@@ -15,11 +15,20 @@ from chatbot_assets.bot import Bot
 from chatbot_assets.code_version import code_version
 from chatbot_assets.collect.landing import SETTLE_SECONDS, LandingFile, listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, not_in_ledger
-from chatbot_assets.tables import MATERIALISED, REVIEW_QUEUE, SOURCES, TABLES, Table
+from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_QUEUE, SOURCES, TABLES, Table
+from resources.attempts import Attempt, Kind, last_attempt
 from resources.environment import Home
 from resources.lakehouse import Commit, InputVersion, Lake, Signature
 
 NOT_WRITTEN_YET = InputVersion(-1, "")
+ATTEMPTS = 3
+"""Refreshes that may fail for one and the same cause before the bot counts as blocked."""
+BACK_OFF = timedelta(seconds=30)
+"""Pause after the first failed refresh; it doubles with each further one, up to ``ATTEMPTS``."""
+PROBE: dict[Kind, timedelta] = {"passing": timedelta(minutes=10), "unknown": timedelta(days=1)}
+"""Pause between attempts of a blocked bot, by what kind of failure it was; a lasting one is not tried again."""
+QUIET_SECONDS, GATHER_SECONDS = 10.0, 60.0
+"""Files that arrive soon after a refresh are gathered: until none has come for so long, but at most for this long."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,15 @@ class Stale:
 class BotState:
     """How a bot stands: its tables' last commits, what is behind, and what keeps it from being brought up to date.
 
-    ``cause`` identifies what makes the bot behind: equal causes need no second attempt.
+    Attributes:
+        stale: the tables that are behind.
+        blocked: in words, why a refresh would not help, or did not when it was tried.
+        cause: identifies what makes the bot behind: equal causes are attempts at the same thing.
+        unread: landing files that were not read yet.
+        attempt: the last refresh, when it did not end well and nothing has changed since.
+        retry_at: when to try again; None when there is nothing to wait for, or only a change can help.
+        gather_until: files are still arriving, so a refresh waits until then for more of them.
+        queue_is_due: whether the pause between two updates of the review queue is over.
     """
 
     key: str
@@ -43,13 +60,43 @@ class BotState:
     blocked: str | None
     cause: str = ""
     unread: tuple[LandingFile, ...] = field(default=())
+    attempt: Attempt | None = None
+    retry_at: datetime | None = None
+    gather_until: datetime | None = None
     queue_is_due: bool = True
 
     @property
     def needs_refresh(self) -> bool:
-        """Whether a refresh would help. The review queue alone, which each served turn changes, waits its interval."""
-        only_queue = {item.table for item in self.stale} == {REVIEW_QUEUE.name}
-        return bool(self.stale) and self.blocked is None and (self.queue_is_due or not only_queue)
+        """Whether a refresh would help, now or later. The review queue alone waits its interval."""
+        if self.blocked is not None and self.retry_at is None:
+            return False
+        return bool(self.stale) and (self.queue_is_due or not self.only_queue_is_stale)
+
+    @property
+    def needs_queue(self) -> bool:
+        """Whether the review queue is to be brought up to date by itself, since nothing else can be or needs to be."""
+        if self.commits[CONVERSATIONS.name] is None:
+            return False
+        queue_is_stale = any(item.table == REVIEW_QUEUE.name for item in self.stale)
+        return queue_is_stale and self.queue_is_due and (self.only_queue_is_stale or not self.needs_refresh)
+
+    @property
+    def only_queue_is_stale(self) -> bool:
+        return {item.table for item in self.stale} == {REVIEW_QUEUE.name}
+
+    @property
+    def reason(self) -> str:
+        """Why a refresh is needed, in words."""
+        return "; ".join(f"{item.table}: {', '.join(item.reasons)}" for item in self.stale)
+
+    def waits_for(self, now: datetime) -> str | None:
+        """In words, what a needed refresh still waits for; None when it can start."""
+        if self.retry_at is not None and now < self.retry_at:
+            again = f"trying again at {self.retry_at:%H:%M:%S} UTC"
+            return f"blocked: {self.blocked}; {again}" if self.blocked else f"{again}; {_failure(self.attempt)}"
+        if self.gather_until is not None and now < self.gather_until:
+            return f"files are arriving; reading them at {self.gather_until:%H:%M:%S} UTC at the latest"
+        return None
 
 
 def code_versions(table: Table, bot: Bot) -> dict[str, str]:
@@ -93,11 +140,61 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
         if reasons:
             stale.append(Stale(table.name, tuple(reasons)))
             causes.append([table.name, reasons, cause])
+    if len(causes) > 1:
+        # Each served turn changes what the queue is made from; that is no new reason to try anything else.
+        causes = [cause for cause in causes if cause[0] != REVIEW_QUEUE.name]
+    cause = hashlib.blake2b(json.dumps(causes, sort_keys=True).encode(), digest_size=8).hexdigest()
+    attempt = last_attempt(lake.bot_folder(bot.key))
+    if attempt and (not stale or attempt.cause != cause or (attempt.kind is None and lake.is_being_written(bot.key))):
+        attempt = None  # nothing to do, something else to do, or under way
     blocked = _blocked(commits, {item.table for item in stale}, bool(unread))
-    digest = hashlib.blake2b(json.dumps(causes, sort_keys=True).encode(), digest_size=8).hexdigest()
+    held, retry_at = (None, None) if blocked else _held_by(attempt)
     queue = commits[REVIEW_QUEUE.name]
     due = queue is None or datetime.now(UTC) - queue.committed_at >= timedelta(minutes=bot.review.every_minutes)
-    return BotState(bot.key, commits, tuple(stale), blocked, digest, tuple(unread), due)
+    return BotState(
+        key=bot.key,
+        commits=commits,
+        stale=tuple(stale),
+        blocked=blocked or held,
+        cause=cause,
+        unread=tuple(unread),
+        attempt=attempt,
+        retry_at=retry_at,
+        gather_until=_gather_until(commits["landing_files"], unread),
+        queue_is_due=due,
+    )
+
+
+def _held_by(attempt: Attempt | None) -> tuple[str | None, datetime | None]:
+    """What a failed attempt means for the next one: whether the bot is blocked by it, and when to try again."""
+    if attempt is None:
+        return None, None
+    if attempt.kind == "lasting":
+        return _failure(attempt), None
+    if attempt.count < ATTEMPTS:
+        return None, attempt.at + BACK_OFF * 2 ** (attempt.count - 1)
+    probe = PROBE[attempt.kind or "passing"]
+    return f"{_failure(attempt)} (tried {attempt.count} times)", attempt.at + probe
+
+
+def _failure(attempt: Attempt | None) -> str:
+    if attempt is None:
+        return ""
+    return f"{attempt.table} failed: {attempt.reason}" if attempt.table else attempt.reason
+
+
+def _gather_until(ledger: Commit | None, unread: list[LandingFile]) -> datetime | None:
+    """Until when to wait for more files; None when the first of them need not wait.
+
+    The first file after a pause is read at once. Those that come soon after a reading wait for each other, so that a
+    hundred files in a minute are not dozens of refreshes.
+    """
+    if not unread or ledger is None:
+        return None
+    oldest, newest = min(file.arrived for file in unread), max(file.arrived for file in unread)
+    if oldest - ledger.committed_at.timestamp() > GATHER_SECONDS:
+        return None
+    return datetime.fromtimestamp(min(newest + QUIET_SECONDS, oldest + GATHER_SECONDS), UTC)
 
 
 def _why_stale(

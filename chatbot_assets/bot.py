@@ -4,6 +4,7 @@
 in each commit and deployment, so that two bots (or two days) with equal hashes were configured alike.
 """
 
+import functools
 import hashlib
 import importlib
 import json
@@ -16,8 +17,9 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from chatbot_assets.collect.sources import Sources
-from chatbot_assets.languages import LANGUAGES, language_defaults
+from chatbot_assets.languages import LANGUAGES, defaults_file, language_defaults
 from chatbot_assets.modules import ModuleRef, Section
+from resources.remembered import Remembered, fingerprint
 
 KEY = re.compile(r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*\Z")
 KEY_RULE = "<tenant>.<name>, each of lower-case letters, digits and '-'"
@@ -171,10 +173,13 @@ class Bot(Section):
         """The whole configuration as plain data, defaults included."""
         return self.model_dump(mode="json", by_alias=True)
 
+    @functools.cached_property
+    def _effective(self) -> dict[str, Any]:
+        return self.effective()
+
     def config_hash(self, *paths: str) -> str:
         """A stable hash of the effective configuration, or of only its parts at the given dotted paths."""
-        effective = self.effective()
-        chosen: Any = {path: _at(effective, path) for path in paths} if paths else effective
+        chosen: Any = {path: _at(self._effective, path) for path in paths} if paths else self._effective
         canonical = json.dumps(chosen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
@@ -230,6 +235,14 @@ def load_bot(bots: Path, key: str) -> Bot:
         BotError: with one line that names the file, the key and what is allowed.
     """
     path = bot_file(bots, key)
+    # The defaults of all languages: which one the file names is known only after reading it.
+    return _bots.get(path, fingerprint(path, *map(defaults_file, LANGUAGES)), lambda: _read_bot(path, bots, key))
+
+
+_bots: Remembered[Bot] = Remembered()
+
+
+def _read_bot(path: Path, bots: Path, key: str) -> Bot:
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

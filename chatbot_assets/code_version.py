@@ -3,6 +3,9 @@
 The version of a module covers its own source and, transitively, each module it imports from the same top-level
 packages as the roots asked for. Comments, formatting and docstrings do not count; an installed library that can change
 results is named in the module's ``RESULT_LIBRARIES`` and counts with its version.
+
+Versions are those of the files as they are now, also in a process that runs for weeks. A process that computes has its
+modules as they were when it imported them: :func:`edited_modules` tells where the two differ.
 """
 
 import ast
@@ -11,10 +14,30 @@ import hashlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import os
+import sys
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 LIBRARIES_NAME = "RESULT_LIBRARIES"
+
+_process_started_ns = time.time_ns()
+_first_seen: dict[str, str] = {}
+"""Each module's fingerprint when this process first looked at it."""
+_versions: ContextVar[dict[tuple[str, ...], str] | None] = ContextVar("versions", default=None)
+
+
+@contextmanager
+def one_look() -> Iterator[None]:
+    """Within it the files of a module are looked at once, however many bots use it: for a sensor's tick."""
+    token = _versions.set({})
+    try:
+        yield
+    finally:
+        _versions.reset(token)
 
 
 def code_version(modules: Iterable[str]) -> str:
@@ -23,10 +46,33 @@ def code_version(modules: Iterable[str]) -> str:
     Raises:
         ValueError: when a module's source cannot be found.
     """
+    roots = tuple(sorted(modules))
+    known = _versions.get()
+    if known is not None and roots in known:
+        return known[roots]
     digest = hashlib.blake2b(digest_size=8)
-    for name, source in sorted(_closure(tuple(sorted(modules))).items()):
+    for name, source in sorted(_closure(roots).items()):
         digest.update(f"{name}\0{source}\0".encode())
-    return digest.hexdigest()
+    version = digest.hexdigest()
+    if known is not None:
+        known[roots] = version
+    return version
+
+
+def edited_modules() -> list[str]:
+    """The modules, of those whose versions this process has asked for, that it may run in an older state.
+
+    A process that has any must not record their versions as what made its results.
+    """
+    return sorted(name for name, first in _first_seen.items() if _fingerprint(name) != first)
+
+
+def _fingerprint(name: str) -> str:
+    path = _source_path(name)
+    if path is None:
+        return "gone"
+    stat = path.stat()
+    return _read(str(path), name, stat.st_mtime_ns, stat.st_size, _installed())[0]
 
 
 def _closure(roots: tuple[str, ...]) -> dict[str, str]:
@@ -41,8 +87,12 @@ def _closure(roots: tuple[str, ...]) -> dict[str, str]:
         if path is None:
             raise ValueError(f"module {name} cannot be found; is its package installed?")
         stat = path.stat()
-        fingerprint, imported = _read(str(path), name, stat.st_mtime_ns, stat.st_size)
+        fingerprint, imported = _read(str(path), name, stat.st_mtime_ns, stat.st_size, _installed())
         found[name] = fingerprint
+        if name not in _first_seen:
+            # Imported before it was looked at, and written since the process began: what was imported is not known.
+            unknown = name in sys.modules and stat.st_mtime_ns > _process_started_ns
+            _first_seen[name] = "unknown" if unknown else fingerprint
         for candidate in imported:
             if candidate.partition(".")[0] in packages and _source_path(candidate) is not None:
                 waiting.append(candidate)
@@ -62,7 +112,7 @@ def _source_path(name: str) -> Path | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _read(path: str, name: str, _mtime_ns: int, _size: int) -> tuple[str, tuple[str, ...]]:
+def _read(path: str, name: str, _mtime_ns: int, _size: int, _installed: object) -> tuple[str, tuple[str, ...]]:
     file = Path(path)
     tree = ast.parse(file.read_text(encoding="utf-8"), filename=path)
     is_package = file.name == "__init__.py"
@@ -95,7 +145,23 @@ def _declared_libraries(tree: ast.Module) -> list[str]:
     return []
 
 
+def _installed() -> tuple[int, ...]:
+    """Changes when a library is installed, upgraded or removed: each leaves its mark on its folder's time."""
+    return tuple(stat.st_mtime_ns for stat in map(_stat, _library_folders()) if stat)
+
+
 @functools.cache
+def _library_folders() -> tuple[str, ...]:
+    return tuple(sorted({str(Path(path)) for path in sys.path if path.endswith("-packages")}))
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path)
+    except FileNotFoundError:
+        return None
+
+
 def _library_version(library: str) -> str:
     try:
         return importlib.metadata.version(library)

@@ -13,6 +13,7 @@ from chatbot_assets.embed.assets import embeddings
 from chatbot_assets.feedback.assets import conversations, review_decisions, review_queue
 from chatbot_assets.jobs import refresh
 from chatbot_assets.process.assets import utterances
+from chatbot_assets.refreshing import refreshing
 from chatbot_assets.sensors import reconcile
 from chatbot_assets.train.assets import models
 from chatbot_assets.validate.assets import evaluations
@@ -26,7 +27,12 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     overrides = dict(resource_overrides or {})
     home: Home = overrides.get("home") or Home.from_environment()
     engine = overrides.get("engine") or SparkEngine()
-    resources = {"home": home, "engine": engine, "delta_io": DeltaIOManager(lake=str(home.lake), engine=engine)}
+    resources = {
+        "home": home,
+        "engine": engine,
+        "delta_io": DeltaIOManager(lake=str(home.lake), engine=engine),
+        "refreshing": refreshing,
+    }
     return dg.Definitions(
         assets=[
             *(landing, utterances, paraphrase_candidates, embeddings, labels, paraphrases),

@@ -4,18 +4,20 @@ An asset runs its stage only when the table's recorded inputs, code or configura
 it reports the table as it is and commits nothing.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from chatbot_assets.automation import current_signature, pinned_inputs
-from chatbot_assets.bot import Bot, BotError, load_bot
-from chatbot_assets.code_version import code_version
+from chatbot_assets.bot import Bot, BotError
+from chatbot_assets.code_version import code_version, edited_modules
 from chatbot_assets.partitions import BOTS
+from chatbot_assets.refreshing import KIND, SUPERSEDED, Refresh
 from chatbot_assets.tables import Table
 from resources.delta_io import Materialisation, PinnedTable
 from resources.environment import Home, code_revision
@@ -41,6 +43,10 @@ IO_MANAGER = "delta_io"
 
 class StageError(RuntimeError):
     """A stage that cannot do its work with this data or configuration; trying again would not help."""
+
+
+class SupersededError(RuntimeError):
+    """The code has been edited since this process began to use it, so what it computes is of neither state."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,14 @@ class Stage:
         return self.inputs[name].table.files_added(made.inputs[name].version, now.version)
 
     def record(self, change: Change) -> Record:
-        """What the commit of a change says about itself."""
+        """What the commit of a change says about itself.
+
+        Raises:
+            SupersededError: when that would not be true, since the code on disk is not the code that ran.
+        """
+        if edited := edited_modules():
+            names = ", ".join(edited[:3]) + (" …" if len(edited) > 3 else "")
+            raise SupersededError(f"{names} changed while the refresh ran; another one follows with the new code")
         return Record.of(
             change,
             self.signature,
@@ -111,9 +124,9 @@ def delta_asset(
     """
 
     def materialise(
-        context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine, **inputs: Any
+        context: dg.AssetExecutionContext, refreshing: dg.ResourceParam[Refresh], engine: SparkEngine, **inputs: Any
     ) -> Iterator[dg.MaterializeResult[Materialisation]]:
-        with running(context, table, home, engine, inputs) as (stage, meter):
+        with running(context, table, refreshing, engine, inputs) as (stage, meter):
             last = stage.last
             behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
             change = compute(stage) if behind else None
@@ -157,44 +170,46 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
 
 @contextmanager
 def running(
-    context: dg.AssetExecutionContext, table: Table, home: Home, engine: SparkEngine, inputs: Mapping[str, PinnedTable]
+    context: dg.AssetExecutionContext,
+    table: Table,
+    refresh: Refresh,
+    engine: SparkEngine,
+    inputs: Mapping[str, PinnedTable],
 ) -> Iterator[tuple[Stage, Meter]]:
-    """Gives a table's :class:`Stage` and a running meter, holding the bot's tables against other refreshes.
+    """Gives a table's :class:`Stage` and a running meter.
 
-    A user's mistake ends the run with its one line, and without a retry.
+    A user's mistake ends the run with its one line, and each failure says whether its cause can pass by itself.
     """
     meter = Meter()
-    key = context.partition_key
-    lake = Lake(home.lake)
+    lake = refresh.lake
     try:
-        bot = load_bot(home.bots, key)
+        bot = refresh.bot
         engine = engine.or_else(bot.engine)
-        with lake.writing(key):
-            lake_table = lake.table(key, table.name)
-            last = lake_table.last()
-            # They were loaded before the bot's tables were ours; another refresh may have renewed them since.
-            inputs = {
-                name: replace(pinned, commit=pinned.table.last() or pinned.commit, engine=engine)
-                for name, pinned in inputs.items()
-            }
-            pins = pinned_inputs(table, {name: pinned.commit for name, pinned in inputs.items()}) or {}
-            yield (
-                Stage(
-                    bot=bot,
-                    home=home,
-                    lake=lake,
-                    table=lake_table,
-                    last=last,
-                    signature=current_signature(table, bot, pins, last),
-                    inputs=inputs,
-                    engine=engine,
-                    run_id=context.run.run_id,
-                    reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
-                    log=context.log.info,
-                ),
-                meter,
-            )
-    except (BotError, StageError, LakeError, EngineError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        lake_table = lake.table(bot.key, table.name)
+        last = lake_table.last()
+        inputs = {name: dataclasses.replace(pinned, engine=engine) for name, pinned in inputs.items()}
+        pins = pinned_inputs(table, {name: pinned.commit for name, pinned in inputs.items()}) or {}
+        yield (
+            Stage(
+                bot=bot,
+                home=refresh.home,
+                lake=lake,
+                table=lake_table,
+                last=last,
+                signature=current_signature(table, bot, pins, last),
+                inputs=inputs,
+                engine=engine,
+                run_id=context.run.run_id,
+                reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
+                log=context.log.info,
+            ),
+            meter,
+        )
+    except (BotError, StageError, LakeError) as error:
+        raise dg.Failure(str(error), metadata={KIND: "lasting"}, allow_retries=False) from error
+    except EngineError as error:
+        raise dg.Failure(str(error), metadata={KIND: "passing"}, allow_retries=False) from error
+    except SupersededError as error:
+        raise dg.Failure(str(error), metadata={KIND: SUPERSEDED}, allow_retries=False) from error
     finally:
         meter.stop()

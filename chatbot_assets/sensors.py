@@ -1,22 +1,24 @@
 """One level-triggered sensor: keeps the partitions equal to the bot files and refreshes the bots that are behind."""
 
-import time
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
+from datetime import UTC, datetime
 
 import dagster as dg
 
-from chatbot_assets.automation import BotState, bot_state
+from chatbot_assets.automation import ATTEMPTS, BACK_OFF, BotState, bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.code_version import one_look
 from chatbot_assets.jobs import BOT_TAG, CAUSE_TAG, REASON_TAG, refresh
 from chatbot_assets.partitions import BOTS
+from chatbot_assets.tables import REVIEW_QUEUE
 from resources.environment import Home
 from resources.lakehouse import Lake
+from resources.metering import free_memory
 
 EVERY_SECONDS = 5
-ATTEMPTS = 3
-"""Runs that are started for one and the same cause before the bot waits for something to change."""
-BACK_OFF_SECONDS = 30
-"""Pause after the first failed run; it doubles with each further one."""
+RUN_BYTES = 1_500_000_000
+"""Memory that must be free for another refresh beside those that are under way."""
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -29,29 +31,36 @@ _ENDED = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED, dg.DagsterR
 
 
 @dg.sensor(job=refresh, minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
-def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> dg.SensorResult | dg.SkipReason:
-    """Starts one run for each bot whose tables are behind its landing files, its YAML or the code.
+def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> dg.SensorResult:
+    """Starts one run for each bot whose tables are behind its landing files, its YAML, people's decisions or the code.
 
     It compares states, not events, so a change that lands while a run is under way starts another run after it. A bot
-    with a run queued or started is left alone; a failed run is repeated with growing pauses, at most twice.
+    that is being refreshed is left alone. A refresh that failed is repeated with growing pauses when its cause can pass
+    by itself; otherwise the bot is blocked until something changes. At most twice as many runs are requested as the run
+    queue takes at once, those bots first that were brought up to date longest ago: who is left out is found again.
     """
+    instance = context.instance
     keys = bot_keys(home.bots)
     lake = Lake(home.lake)
-    known = set(context.instance.get_dynamic_partitions(BOTS.name or ""))
-    problems: list[str] = []
-    requests: list[dg.RunRequest] = []
-    for key in keys:
-        try:
-            state = bot_state(home, lake, load_bot(home.bots, key))
-        except BotError as error:
-            problems.append(str(error))
-            continue
-        if state.needs_refresh:
-            request = _request(context.instance, state)
-            if isinstance(request, dg.RunRequest):
-                requests.append(request)
-            else:
-                problems.append(request)
+    known = set(instance.get_dynamic_partitions(BOTS.name or ""))
+    said: list[str] = []
+    behind: list[BotState] = []
+    with one_look():
+        for key in keys:
+            try:
+                state = bot_state(home, lake, load_bot(home.bots, key))
+            except BotError as error:
+                said.append(str(error))
+                continue
+            if state.needs_refresh or state.needs_queue:
+                behind.append(state)
+            elif state.blocked and state.stale:
+                said.append(f"{key}: blocked: {state.blocked}")
+    requests = _requests(instance, lake, behind, said) if behind else []
+    for request in requests:
+        context.log.info(f"{request.partition_key}: {request.tags[REASON_TAG]}")
+    for line in said:
+        context.log.info(line)
     changes: Sequence[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
         *([BOTS.build_add_request(sorted(set(keys) - known))] if set(keys) - known else []),
         *([BOTS.build_delete_request(sorted(known - set(keys)))] if known - set(keys) else []),
@@ -59,26 +68,72 @@ def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home])
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=changes,
-        skip_reason=None if requests else "; ".join(problems) or f"all {len(keys)} bots are up to date or waiting",
+        skip_reason=None if requests else "; ".join(said) or f"all {len(keys)} bots are up to date or waiting",
     )
 
 
-def _request(instance: dg.DagsterInstance, state: BotState) -> dg.RunRequest | str:
-    """A run for a bot that is behind, or why none is started now."""
-    tag = {BOT_TAG: state.key}
-    if instance.get_runs(dg.RunsFilter(tags=tag, statuses=_ACTIVE), limit=1):
-        return f"{state.key}: a run is under way"
-    # Also a run that was cancelled, or one that succeeded before the tables were lost: each was an attempt.
-    ended = instance.get_run_records(dg.RunsFilter(tags=tag | {CAUSE_TAG: state.cause}, statuses=_ENDED))
-    failed = [record for record in ended if record.dagster_run.status == dg.DagsterRunStatus.FAILURE]
-    if len(failed) >= ATTEMPTS:
-        return f"{state.key}: blocked after {len(failed)} failed runs; see the last one"
-    last = max((record.end_time or 0.0 for record in ended), default=0.0)
-    if ended and time.time() < last + BACK_OFF_SECONDS * 2 ** (len(ended) - 1):
-        return f"{state.key}: the last run failed or changed nothing; trying again soon"
-    reason = "; ".join(f"{item.table}: {', '.join(item.reasons)}" for item in state.stale)
-    return dg.RunRequest(
-        run_key=f"{state.key}:{state.cause}:{len(ended)}",
-        partition_key=state.key,
-        tags={BOT_TAG: state.key, CAUSE_TAG: state.cause, REASON_TAG: reason[:500]},
-    )
+def _requests(
+    instance: dg.DagsterInstance, lake: Lake, behind: Sequence[BotState], said: list[str]
+) -> list[dg.RunRequest]:
+    """Runs for the bots that are behind, as many as there is room for; says of each other one why it waits."""
+    active = instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))
+    busy = {run.tags.get("dagster/partition") for run in active}
+    running = [run for run in active if run.status != dg.DagsterRunStatus.QUEUED]
+    most = instance.get_concurrency_config().run_queue_config
+    room = 2 * (most.max_concurrent_runs if most else os.cpu_count() or 1) - len(active)
+    if running and free_memory() < RUN_BYTES:
+        room = 0
+    requests: list[dg.RunRequest] = []
+    for state in sorted(behind, key=lambda state: (_last_refreshed(state), state.key)):
+        wait = _waits_for(instance, lake, state, busy)
+        if wait is None and len(requests) >= room:
+            wait = "waits for its turn: other bots are being refreshed"
+        if wait is None:
+            requests.append(_request(instance, state))
+        else:
+            said.append(f"{state.key}: {wait}")
+    return requests
+
+
+def _last_refreshed(state: BotState) -> datetime:
+    """When a table of the bot was committed last."""
+    moments = [commit.committed_at for commit in state.commits.values() if commit]
+    return max(moments, default=datetime.fromtimestamp(0, UTC))
+
+
+def _waits_for(instance: dg.DagsterInstance, lake: Lake, state: BotState, busy: Collection[str | None]) -> str | None:
+    """In words, why no run is started for a bot that is behind; None when one is."""
+    if state.key in busy or lake.is_being_written(state.key):
+        return "a run is under way"
+    now = datetime.now(UTC)
+    if not state.needs_refresh:  # but its review queue
+        last = max((record.end_time or 0.0 for record in _ended(instance, state)), default=0.0)
+        return None if now.timestamp() > last + BACK_OFF.total_seconds() else "its review queue follows soon"
+    if state.attempt is None and (ended := _ended(instance, state)):
+        # Runs that never came so far as to say how they went.
+        count = len(ended)
+        failed = sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in ended)
+        if failed >= ATTEMPTS:
+            return f"blocked after {failed} failed runs; see the last one"
+        last = max(record.end_time or 0.0 for record in ended)
+        if now.timestamp() < last + (BACK_OFF * 2 ** (count - 1)).total_seconds():
+            return "the last run failed or changed nothing; trying again soon"
+    return state.waits_for(now)
+
+
+def _request(instance: dg.DagsterInstance, state: BotState) -> dg.RunRequest:
+    tags = {BOT_TAG: state.key, CAUSE_TAG: state.cause, REASON_TAG: state.reason[:500], "dagster/max_retries": "0"}
+    number = max(len(_ended(instance, state)), state.attempt.count if state.attempt else 0)
+    if state.needs_queue:
+        return dg.RunRequest(
+            run_key=f"{state.key}:{REVIEW_QUEUE.name}:{state.cause}:{number}",
+            partition_key=state.key,
+            asset_selection=[dg.AssetKey(REVIEW_QUEUE.name)],
+            tags=tags,
+        )
+    return dg.RunRequest(run_key=f"{state.key}:{state.cause}:{number}", partition_key=state.key, tags=tags)
+
+
+def _ended(instance: dg.DagsterInstance, state: BotState) -> Sequence[dg.RunRecord]:
+    tags = {"dagster/partition": state.key, CAUSE_TAG: state.cause}
+    return instance.get_run_records(dg.RunsFilter(tags=tags, statuses=_ENDED))

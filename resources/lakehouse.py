@@ -32,6 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatbot_assets.tables import TABLES, Table
+from resources.remembered import Remembered, fingerprint
 
 if TYPE_CHECKING:
     from deltalake import DeltaTable
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 RECORD_FORMAT = 1
 HASH_BITS = 128
+LOCK = ".lock"
 LOG_FILE = re.compile(r"^(\d{20})\.json$")
 TABLE_PROPERTIES = {
     # Rebuilds read old versions, so neither Delta's writers nor a checkpoint may clean up on their own.
@@ -232,6 +234,9 @@ def _canonical(value: Any) -> str:
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_canonical).encode
 
 
+_last_commits: Remembered["Commit | None"] = Remembered()
+
+
 class LakeTable:
     """One Delta table of one bot."""
 
@@ -243,6 +248,10 @@ class LakeTable:
 
     def last(self) -> Commit | None:
         """The newest commit, from the newest log files alone; None when the table does not exist."""
+        log = self.path / "_delta_log"
+        return _last_commits.get(log, fingerprint(log), self._read_last)
+
+    def _read_last(self) -> Commit | None:
         versions = self._log_versions()
         if not versions:
             return None
@@ -607,10 +616,29 @@ class Lake:
         return LakeTable(self.bot_folder(key) / name, TABLES[name])
 
     @contextmanager
-    def writing(self, key: str) -> Iterator[None]:
-        """Holds the bot's tables against other refreshes on this machine; freed even when the process is killed."""
+    def writing(self, key: str, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
+        """Holds the bot's tables against other refreshes on this machine; freed even when the process is killed.
+
+        ``on_wait`` is called once when somebody else holds them.
+        """
         folder = self.bot_folder(key)
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with open(folder / LOCK, "w", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if on_wait is not None:
+                    on_wait()
+                fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+    def is_being_written(self, key: str) -> bool:
+        """Whether somebody holds the bot's tables (:meth:`writing`) at this moment."""
+        try:
+            with open(self.bot_folder(key) / LOCK, encoding="utf-8") as lock:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False

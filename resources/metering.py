@@ -1,5 +1,6 @@
 """What work costs: seconds, and the memory of the whole process tree that does it."""
 
+import contextlib
 import os
 import threading
 import time
@@ -88,3 +89,12 @@ def _descends(pid: int, root: int, parents: Mapping[int, int]) -> bool:
         seen.add(pid)
         pid = parents[pid]
     return True
+
+
+def free_memory() -> int:
+    """Bytes that new work may use without swapping; a large number where the system does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (PROC / "meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return 1 << 62

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
-from chatbot_assets import modules
+from chatbot_assets import code_version, modules
 from chatbot_assets.bot import Bot, bot_file, load_bot
 from resources.environment import Home
 from resources.lakehouse import Change, Commit, Lake, LakeTable, Record, Signature
@@ -68,7 +68,7 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    before = set(sys.modules)
+    before, seen = set(sys.modules), dict(code_version._first_seen)
 
     def write(name: str, source: str) -> str:
         path = folder / (name.replace(".", "/") + ".py")
@@ -79,6 +79,8 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         return name
 
     yield write
+    code_version._first_seen.clear()
+    code_version._first_seen.update(seen)
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "") or "").startswith(str(folder)):
             del sys.modules[name]

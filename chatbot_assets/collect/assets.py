@@ -10,10 +10,10 @@ from chatbot_assets.collect.landing import listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, read_landing, unread_files
 from chatbot_assets.delta_asset import IO_MANAGER, Stage, asset_properties, running
 from chatbot_assets.modules import load_ahead
+from chatbot_assets.refreshing import Refresh
 from chatbot_assets.tables import DIALOGUES, LANDING_FILES, REJECTED
 from resources.delta_io import Materialisation
-from resources.environment import Home
-from resources.lakehouse import Change
+from resources.lakehouse import Change, LakeError
 from resources.spark import SparkEngine
 
 TABLES = (DIALOGUES, REJECTED, LANDING_FILES)
@@ -53,10 +53,10 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Change | None]]:
     group_name=DIALOGUES.stage,
 )
 def landing(
-    context: dg.AssetExecutionContext, home: dg.ResourceParam[Home], engine: SparkEngine
+    context: dg.AssetExecutionContext, refreshing: dg.ResourceParam[Refresh], engine: SparkEngine
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Reads landing files into dialogues and rejected rows, and notes each file in the ledger."""
-    with running(context, DIALOGUES, home, engine, {}) as (stage, meter):
+    with running(context, DIALOGUES, refreshing, engine, {}) as (stage, meter):
         for name, change in _changes(stage):
             table = stage.lake.table(stage.bot.key, name)
             last = table.last()
@@ -64,7 +64,7 @@ def landing(
             record = own.record(change) if change else None
             current = record or (last.record if last else None)
             if current is None:
-                raise dg.Failure(f"{name}: rows were written by something else; restore the table", allow_retries=False)
+                raise LakeError(f"{name}: rows were written by something else; restore the table")
             yield dg.MaterializeResult(
                 asset_key=name,
                 value=Materialisation(table, last, change, record, meter),

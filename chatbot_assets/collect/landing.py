@@ -77,12 +77,16 @@ PARSED_DDL = (
 
 @dataclass(frozen=True)
 class LandingFile:
-    """A complete file in a landing folder, or a folder that somebody put there (which is refused when it is read)."""
+    """A complete file in a landing folder, or a folder that somebody put there (which is refused when it is read).
+
+    ``arrived`` is when it came into the folder under this name, in seconds since 1970.
+    """
 
     name: str
     path: Path
     size: int
     modified_ns: int
+    arrived: float
 
 
 class RowError(ValueError):
@@ -104,7 +108,7 @@ def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
             if abs(time.time() - stat.st_mtime) >= settle:
                 # Names that are no UTF-8 (from old archives) cannot be stored as they are.
                 name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-                found.append(LandingFile(name, Path(entry.path), stat.st_size, stat.st_mtime_ns))
+                found.append(LandingFile(name, Path(entry.path), stat.st_size, stat.st_mtime_ns, stat.st_ctime))
     return sorted(found, key=lambda file: file.name)
 
 

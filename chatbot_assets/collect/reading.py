@@ -19,6 +19,7 @@ from chatbot_assets.code_version import code_version
 from chatbot_assets.collect.landing import PARSED_DDL, LandingFile, ParseFiles, file_sha256, format_of
 from chatbot_assets.collect.sources import Sources
 from resources.lakehouse import Change, LakeTable
+from resources.remembered import Remembered
 from resources.reuse import Scratch
 
 if TYPE_CHECKING:
@@ -52,6 +53,14 @@ def mapping_hash(sources: Sources) -> str:
 
 def ledger_rows(landing_files: LakeTable) -> list[dict[str, Any]]:
     """What the ledger says of every file read so far."""
+    last = landing_files.last()
+    return _ledgers.get(landing_files.path, last and (last.version, last.committed_at), lambda: _rows(landing_files))
+
+
+_ledgers: Remembered[list[dict[str, Any]]] = Remembered()
+
+
+def _rows(landing_files: LakeTable) -> list[dict[str, Any]]:
     columns = ["source_file", "file_sha256", "size", "modified_ns", "mapping", "status", "rejected"]
     rows: list[dict[str, Any]] = landing_files.arrow(columns).to_pylist()
     return rows

@@ -34,6 +34,8 @@ def run(key: str, *, select: str | None = None, engine: str | None = None) -> di
     selection = _selection(select)
     if engine not in (None, *ENGINES):
         raise UserError(f"engine {engine!r} is unknown; allowed: {', '.join(ENGINES)}")
+    if Lake(home.lake).is_being_written(key):
+        print(f"{key}: another refresh holds its tables; waiting for it", file=sys.stderr)
     if bot_state(home, Lake(home.lake), bot, settle=0.0).needs_refresh:
         load_ahead(*bot.process.modules)  # takes a second or two, as importing Dagster does
     prepare_dagster_home(home)

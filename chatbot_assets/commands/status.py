@@ -35,7 +35,7 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         bot = load_bot(home.bots, key)
         state = bot_state(home, lake, bot)
     except BotError as error:
-        return {**report, "data_version": None, "stale": [], "reasons": {}, "blocked": str(error)}
+        return {**report, "data_version": None, "stale": [], "reasons": {}, "blocked": str(error), "retry_at": None}
     utterances = state.commits["utterances"]
     return {
         **report,
@@ -44,6 +44,7 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         "stale": [item.table for item in state.stale],
         "reasons": {item.table: list(item.reasons) for item in state.stale},
         "blocked": state.blocked,
+        "retry_at": state.retry_at.isoformat() if state.retry_at else None,
     }
 
 
@@ -54,7 +55,8 @@ def describe(report: dict[str, Any]) -> str:
         quality = f"accuracy {accuracy:.3f}" if accuracy is not None else "accuracy unknown"
         live = f"live since {bot['deployed_at'][:16]}Z, {quality}" if bot["deployment_id"] else "not deployed"
         if bot["blocked"]:
-            state = f"blocked: {bot['blocked']}"
+            again = f"; trying again at {bot['retry_at'][:16]}Z" if bot["retry_at"] else ""
+            state = f"blocked: {bot['blocked']}{again}"
         elif bot["stale"]:
             state = "behind: " + "; ".join(f"{name}: {', '.join(why)}" for name, why in bot["reasons"].items())
         else:

@@ -4,11 +4,12 @@ A folder is a language when it holds a ``defaults.yaml``; its name is the key of
 """
 
 import copy
-import functools
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from resources.remembered import Remembered, fingerprint
 
 _FOLDER = Path(__file__).parent
 
@@ -23,10 +24,18 @@ def language_defaults(key: str) -> dict[str, Any]:
     """
     if key not in LANGUAGES:
         raise ValueError(f"language {key!r} is unknown; allowed: {', '.join(LANGUAGES)}")
-    return copy.deepcopy(_read(key))
+    file = defaults_file(key)
+    return copy.deepcopy(_defaults.get(key, fingerprint(file), lambda: _read(file)))
 
 
-@functools.cache
-def _read(key: str) -> dict[str, Any]:
-    defaults: dict[str, Any] = yaml.safe_load((_FOLDER / key / "defaults.yaml").read_text(encoding="utf-8"))
+def defaults_file(key: str) -> Path:
+    """Where a language's default parameters stand."""
+    return _FOLDER / key / "defaults.yaml"
+
+
+_defaults: Remembered[dict[str, Any]] = Remembered()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    defaults: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return defaults

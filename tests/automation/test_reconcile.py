@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -15,12 +16,13 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from small_bot import KEY, Refreshed, SmallBot, row, small_rows
 
-from chatbot_assets import sensors
+from chatbot_assets import automation, sensors
+from chatbot_assets.automation import ATTEMPTS
 from chatbot_assets.bot import bot_file
 from chatbot_assets.definitions import build_defs
 from chatbot_assets.jobs import BOT_TAG, REASON_TAG, REFRESH
 from chatbot_assets.partitions import BOTS
-from chatbot_assets.sensors import ATTEMPTS, reconcile
+from chatbot_assets.sensors import reconcile
 
 NORMALISER = "class Mine:\n    def __call__(self, text):\n        {}\n"
 BROKEN = NORMALISER.format("raise RuntimeError('the normaliser is broken')")
@@ -80,6 +82,12 @@ class Daemon:
         return list(self.instance.get_dynamic_partitions(BOTS.name or ""))
 
 
+@pytest.fixture(autouse=True)
+def no_gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that come soon after a refresh are read at once, but for the tests about gathering."""
+    monkeypatch.setattr(automation, "GATHER_SECONDS", 0.0)
+
+
 @pytest.fixture
 def daemon(bot: SmallBot) -> Iterator[Daemon]:
     """A daemon over a bot whose tables are up to date."""
@@ -106,7 +114,7 @@ def test_a_new_bot_file_becomes_a_partition_and_runs_once_it_has_data(daemon: Da
     assert daemon.partitions == [KEY], "the bot that was there"
     other = add_bot(daemon.bot, "globex.help")
     assert daemon.tick() == [] and daemon.partitions == [KEY, "globex.help"]
-    assert daemon.said == "all 2 bots are up to date or waiting"
+    assert daemon.said == "globex.help: blocked: waiting for data: land a file"
     other.land("home.jsonl", small_rows())
     (request,) = daemon.tick()
     assert (request.partition_key, request.tags[BOT_TAG]) == ("globex.help", "globex.help")
@@ -234,7 +242,8 @@ def test_a_refused_model_is_not_tried_again_until_something_changes(daemon: Daem
 @pytest.fixture
 def broken(daemon: Daemon, write_module: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> Daemon:
     """A bot whose own normaliser raises, and short pauses between the attempts."""
-    monkeypatch.setattr(sensors, "BACK_OFF_SECONDS", 0.6)
+    monkeypatch.setattr(automation, "BACK_OFF", timedelta(seconds=0.6))
+    monkeypatch.setattr(sensors, "BACK_OFF", timedelta(seconds=0.6))
     write_module("own_normal", BROKEN)
     daemon.bot.configure(process={"normaliser": {"use": "own_normal:Mine"}})
     return daemon
@@ -257,7 +266,9 @@ def test_a_failed_run_is_repeated_with_growing_pauses_three_times_in_all_until_i
     assert started[2] - started[1] >= 1.2
     time.sleep(max(0.0, ended + 2.6 - time.monotonic()))
     assert broken.tick() == []
-    assert broken.said == f"{KEY}: blocked after 3 failed runs; see the last one"
+    assert broken.said and broken.said.startswith(
+        f"{KEY}: blocked: utterances failed: RuntimeError: the normaliser is broken (tried 3 times); trying again at "
+    )
 
     write_module("own_repaired", WHOLE)
     broken.bot.configure(process={"normaliser": {"use": "own_repaired:Mine"}})
@@ -286,7 +297,7 @@ def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_
     first: tuple[SmallBot, Refreshed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The state after the loss is that of the very beginning, for which a run was started already."""
-    monkeypatch.setattr(sensors, "BACK_OFF_SECONDS", 0.1)
+    monkeypatch.setattr(sensors, "BACK_OFF", timedelta(seconds=0.1))
     bot = SmallBot(tmp_path)
     bot.configure()
     bot.land("home.jsonl", small_rows())

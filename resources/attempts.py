@@ -1,0 +1,89 @@
+"""The refresh of each bot that is under way or did not end well, kept beside its tables.
+
+It outlives Dagster's database, and tells what no database can: that a process was killed before it could say anything.
+One small file a bot; a refresh that ends well removes it.
+"""
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+FILE = ".attempt.json"
+Kind = Literal["lasting", "passing", "unknown"]
+"""Whether a failure's cause can pass by itself: bad data cannot (lasting), a full disk can (passing)."""
+KILLED = "the refresh was killed before it could end (out of memory, or the machine stopped)"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The last refresh that did not end well.
+
+    Attributes:
+        cause: identifies the state of the bot that the refresh left behind; another state is another cause.
+        count: attempts at this cause so far.
+        run_id: Dagster's.
+        at: when it began or, once it has failed, when it did.
+        kind: None while it is under way, and for ever when its process was killed.
+        reason: what went wrong, in one line.
+        table: where.
+    """
+
+    cause: str
+    count: int
+    run_id: str
+    at: datetime
+    kind: Kind | None = None
+    reason: str = KILLED
+    table: str | None = None
+
+
+def last_attempt(folder: Path) -> Attempt | None:
+    """The attempt on record in a bot's folder; None after a refresh that ended well, and before the first."""
+    try:
+        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        return Attempt(**data | {"at": datetime.fromisoformat(data["at"])})
+    except FileNotFoundError:
+        return None
+    except (ValueError, TypeError, KeyError):
+        return None  # written by another release: it is as if nothing had been tried
+
+
+def begin(folder: Path, cause: str, run_id: str) -> Attempt:
+    """Puts on record that a refresh begins; it stays there when the process is killed."""
+    before = last_attempt(folder)
+    count = before.count + 1 if before and before.cause == cause else 1
+    return _write(folder, Attempt(cause, count, run_id, datetime.now(UTC)))
+
+
+def fail(folder: Path, attempt: Attempt, cause: str, kind: Kind, reason: str, table: str | None) -> Attempt:
+    """Puts on record how an attempt failed; ``cause`` identifies the state in which it leaves the bot."""
+    failed = replace(attempt, cause=cause, at=datetime.now(UTC), kind=kind, reason=reason, table=table)
+    return _write(folder, failed)
+
+
+def restore(folder: Path, attempt: Attempt) -> None:
+    """Puts an earlier attempt on record again: a refresh of other tables has not changed what it was about."""
+    _write(folder, attempt)
+
+
+def end(folder: Path) -> None:
+    """Takes the attempt off the record: it ended well."""
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _write(folder: Path, attempt: Attempt) -> Attempt:
+    path = folder / FILE
+    temporary = path.with_name(f"{FILE}.{os.getpid()}.tmp")
+    data = asdict(attempt) | {"at": attempt.at.isoformat()}
+    try:
+        temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        # A full disk: what is on record already (that it began) has to do.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+    return attempt
