@@ -17,10 +17,10 @@ from typing import Any
 
 from bench.baselines import Rows, read_rows
 from bench.measured import Measured, run_measured
+from bench.platform import Platform
 from bench.report import Target, report
 from chatbot_assets.bot import load_bot
-from resources.environment import PROJECT, Home
-from resources.lakehouse import Lake
+from resources.environment import PROJECT
 
 KEY = "bench.pipeline"
 LANGUAGES = {"ko": "ko", "ja": "ja", "en": "en", "th": "th", "vi": "vi", "zh-TW": "zh-TW", "zh-CN": "zh-Hans"}
@@ -72,28 +72,24 @@ class Refreshed:
         return sum(bool(asset["committed"]) for asset in self.report["assets"].values())
 
 
-class Platform:
-    """The platform's commands on a home of its own."""
+class OneBot(Platform):
+    """A platform with the one bot that is measured."""
 
     def __init__(self, folder: Path, language: str) -> None:
-        self.home = Home(folder / "home", folder / "bots")
-        self._env = {**os.environ, "CHATBOT_HOME": str(self.home.root), "CHATBOT_BOTS": str(self.home.bots)}
-        tenant, _, name = KEY.partition(".")
-        file = self.home.bots / tenant / f"{name}.yaml"
-        file.parent.mkdir(parents=True)
-        file.write_text(f"language: {language}\n", encoding="utf-8")
+        super().__init__(folder)
+        self.configure(KEY, {"language": language})
 
     def refresh(self, *landed: Path) -> Refreshed:
         """Lands files, if any, and refreshes the bot; the time is from the start of landing to the refresh's end."""
-        landing = self._run("land", KEY, *map(str, landed)) if landed else Measured("", 0.0, None)
-        refresh = self._run("refresh", KEY)
+        landing = self.measured("land", KEY, *map(str, landed)) if landed else Measured("", 0.0, None)
+        refresh = self.measured("refresh", KEY)
         return Refreshed(
             json.loads(refresh.output), landing.seconds + refresh.seconds, landing.seconds, refresh.peak_tree_bytes
         )
 
     def evaluate(self, file: Path) -> dict[str, Any]:
         """The deployed model's metrics on a file."""
-        metrics: dict[str, Any] = json.loads(self._run("eval", KEY, str(file)).output)
+        metrics: dict[str, Any] = self.command("eval", KEY, str(file))
         return {name: value for name, value in metrics.items() if name != "per_intent"}
 
     def log_files(self) -> int:
@@ -103,15 +99,14 @@ class Platform:
     def splits(self) -> dict[str, int]:
         """How many utterances the platform learns from, holds out for its own test, and leaves out."""
         counts = {"train": 0, "test": 0, "excluded": 0}
-        for row in Lake(self.home.lake).table(KEY, "utterances").arrow(["split", "excluded"]).to_pylist():
+        for row in self.lake.table(KEY, "utterances").arrow(["split", "excluded"]).to_pylist():
             counts["excluded" if row["excluded"] else row["split"]] += 1
         return counts
 
     def candidates(self) -> set[str]:
         """The distinct candidates for paraphrases that are no utterance's text."""
-        lake = Lake(self.home.lake)
-        proposed = lake.table(KEY, "paraphrase_candidates").arrow(["candidates"]).column("candidates").to_pylist()
-        texts = lake.table(KEY, "utterances").arrow(["text"]).column("text").to_pylist()
+        proposed = self.lake.table(KEY, "paraphrase_candidates").arrow(["candidates"]).column("candidates").to_pylist()
+        texts = self.lake.table(KEY, "utterances").arrow(["text"]).column("text").to_pylist()
         return {text for candidates in proposed for text in candidates} - set(texts)
 
     def new_rows(self, train: Rows, count: int) -> Rows:
@@ -131,13 +126,6 @@ class Platform:
             if len(made) == count:
                 break
         return made
-
-    def _run(self, command: str, *arguments: str) -> Measured:
-        print(f"bench: {command} {' '.join(Path(argument).name for argument in arguments)}", file=sys.stderr)
-        full = [sys.executable, "-m", "chatbot_assets.cli", command, *arguments, "--json"]
-        measured = run_measured(full, env=self._env, cwd=PROJECT)
-        print(f"bench: {command} took {measured.seconds:.1f} s", file=sys.stderr)
-        return measured
 
 
 def language_of(folder: Path) -> str:
@@ -160,7 +148,7 @@ def measure(data: Path, language: str, rows: int | None) -> dict[str, Any]:
         load = os.getloadavg()[0]
         train = thinned(read_rows(data / "train.jsonl"), rows)
         train_file = _write(folder / "train.jsonl", train)
-        platform = Platform(folder, language)
+        platform = OneBot(folder, language)
 
         full = platform.refresh(train_file)
         proposed = platform.candidates()

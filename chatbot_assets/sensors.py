@@ -1,7 +1,9 @@
 """One level-triggered sensor: keeps the partitions equal to the bot files and refreshes the bots that are behind."""
 
+import json
 import os
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -12,6 +14,7 @@ from chatbot_assets.code_version import one_look
 from chatbot_assets.jobs import BOT_TAG, CAUSE_TAG, REASON_TAG, refresh
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import REVIEW_QUEUE
+from resources.attempts import last_attempt
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.metering import free_memory
@@ -19,6 +22,9 @@ from resources.metering import free_memory
 EVERY_SECONDS = 5
 RUN_BYTES = 1_500_000_000
 """Memory that must be free for another refresh beside those that are under way."""
+
+SILENT_SECONDS = 120
+"""A started run that has never taken hold of its bot's tables counts as dead after this long."""
 
 _ACTIVE = [
     dg.DagsterRunStatus.QUEUED,
@@ -38,13 +44,35 @@ def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home])
     that is being refreshed is left alone. A refresh that failed is repeated with growing pauses when its cause can pass
     by itself; otherwise the bot is blocked until something changes. At most twice as many runs are requested as the run
     queue takes at once, those bots first that were brought up to date longest ago: who is left out is found again.
+
+    The cursor holds the runs that seem to be dead; one that still does at the next tick is reported as failed.
     """
-    instance = context.instance
-    keys = bot_keys(home.bots)
-    lake = Lake(home.lake)
-    known = set(instance.get_dynamic_partitions(BOTS.name or ""))
+    instance, lake, keys = context.instance, Lake(home.lake), bot_keys(home.bots)
     said: list[str] = []
-    behind: list[BotState] = []
+    behind = _behind(home, lake, keys, said)
+    active = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))}
+    silent = _silent_runs(instance, lake, active.values())
+    for run_id in silent & set(json.loads(context.cursor or "[]")):
+        instance.report_run_failed(active.pop(run_id), "its process is gone: killed, or the machine was stopped")
+    requests = _requests(instance, lake, behind, list(active.values()), said)
+    for line in (*(f"{request.partition_key}: {request.tags[REASON_TAG]}" for request in requests), *said):
+        context.log.info(line)
+    known = set(instance.get_dynamic_partitions(BOTS.name or ""))
+    changes: Sequence[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
+        *([BOTS.build_add_request(sorted(set(keys) - known))] if set(keys) - known else []),
+        *([BOTS.build_delete_request(sorted(known - set(keys)))] if known - set(keys) else []),
+    ]
+    return dg.SensorResult(
+        run_requests=requests,
+        dynamic_partitions_requests=changes,
+        cursor=json.dumps(sorted(silent & active.keys())),
+        skip_reason=None if requests else "; ".join(said) or f"all {len(keys)} bots are up to date or waiting",
+    )
+
+
+def _behind(home: Home, lake: Lake, keys: Iterable[str], said: list[str]) -> list[BotState]:
+    """The bots that a run would help; says of the others what keeps them."""
+    behind = []
     with one_look():
         for key in keys:
             try:
@@ -56,27 +84,17 @@ def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home])
                 behind.append(state)
             elif state.blocked and state.stale:
                 said.append(f"{key}: blocked: {state.blocked}")
-    requests = _requests(instance, lake, behind, said) if behind else []
-    for request in requests:
-        context.log.info(f"{request.partition_key}: {request.tags[REASON_TAG]}")
-    for line in said:
-        context.log.info(line)
-    changes: Sequence[dg.AddDynamicPartitionsRequest | dg.DeleteDynamicPartitionsRequest] = [
-        *([BOTS.build_add_request(sorted(set(keys) - known))] if set(keys) - known else []),
-        *([BOTS.build_delete_request(sorted(known - set(keys)))] if known - set(keys) else []),
-    ]
-    return dg.SensorResult(
-        run_requests=requests,
-        dynamic_partitions_requests=changes,
-        skip_reason=None if requests else "; ".join(said) or f"all {len(keys)} bots are up to date or waiting",
-    )
+    return behind
 
 
 def _requests(
-    instance: dg.DagsterInstance, lake: Lake, behind: Sequence[BotState], said: list[str]
+    instance: dg.DagsterInstance,
+    lake: Lake,
+    behind: Sequence[BotState],
+    active: Sequence[dg.DagsterRun],
+    said: list[str],
 ) -> list[dg.RunRequest]:
     """Runs for the bots that are behind, as many as there is room for; says of each other one why it waits."""
-    active = instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))
     busy = {run.tags.get("dagster/partition") for run in active}
     running = [run for run in active if run.status != dg.DagsterRunStatus.QUEUED]
     most = instance.get_concurrency_config().run_queue_config
@@ -93,6 +111,28 @@ def _requests(
         else:
             said.append(f"{state.key}: {wait}")
     return requests
+
+
+def _silent_runs(instance: dg.DagsterInstance, lake: Lake, active: Iterable[dg.DagsterRun]) -> set[str]:
+    """Ids of the runs that count as started although nothing of them seems to be alive.
+
+    A run holds its bot's tables as long as it lives, so one that does not hold them and never said how it ended is
+    dead, or is ending at this moment. Dagster notices dead runs itself only while the code server that started them
+    lives.
+    """
+    silent = set()
+    for run in active:
+        key = run.tags.get("dagster/partition")
+        if run.job_name != refresh.name or run.status != dg.DagsterRunStatus.STARTED or key is None:
+            continue
+        attempt = last_attempt(lake.bot_folder(key))
+        mine = attempt is not None and attempt.run_id == run.run_id
+        if lake.is_being_written(key) or (mine and attempt is not None and attempt.kind is not None):
+            continue
+        record = None if mine else instance.get_run_record_by_id(run.run_id)
+        if mine or (record and record.start_time and time.time() - record.start_time > SILENT_SECONDS):
+            silent.add(run.run_id)
+    return silent
 
 
 def _last_refreshed(state: BotState) -> datetime:

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 RECORD_FORMAT = 1
 HASH_BITS = 128
+REPLAYED_COMMITS = 32
+"""A log of at most so many commits is read by itself; starting ``deltalake`` costs more than that."""
 LOCK = ".lock"
 LOG_FILE = re.compile(r"^(\d{20})\.json$")
 TABLE_PROPERTIES = {
@@ -476,6 +478,17 @@ class LakeTable:
         return content, rows
 
     def _active_files(self, version: int | None = None) -> list[tuple[str, int]]:
+        """Path and size of the data files of a version, by default the newest."""
+        versions = sorted(number for number in self._log_versions() if version is None or number <= version)
+        if len(versions) <= REPLAYED_COMMITS and versions == list(range(len(versions))):
+            files: dict[str, int] = {}
+            for number in versions:
+                for action in self._log_actions(number):
+                    if "remove" in action:
+                        files.pop(unquote(action["remove"]["path"]), None)
+                    elif "add" in action:
+                        files[unquote(action["add"]["path"])] = action["add"]["size"]
+            return list(files.items())
         actions = pa.RecordBatchReader.from_stream(self._delta(version).get_add_actions(flatten=True)).read_all()
         paths = actions.column("path").to_pylist()
         return list(zip(map(unquote, paths), actions.column("size_bytes").to_pylist(), strict=True))

@@ -68,7 +68,6 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
     folder = tmp_path / "modules"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
-    before, seen = set(sys.modules), dict(code_version._first_seen)
 
     def write(name: str, source: str) -> str:
         path = folder / (name.replace(".", "/") + ".py")
@@ -79,13 +78,23 @@ def write_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
         return name
 
     yield write
-    code_version._first_seen.clear()
-    code_version._first_seen.update(seen)
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "") or "").startswith(str(folder)):
-            del sys.modules[name]
-            for made in [key for key in modules._loaded if key[0].startswith(f"{name}:")]:
-                del modules._loaded[made]
+    forget_modules_below(folder)
+
+
+@pytest.fixture
+def new_process(tmp_path: Path) -> Callable[[], None]:
+    """Lets this process run the modules of :func:`write_module` as they are now, as one that starts now would."""
+    return lambda: forget_modules_below(tmp_path / "modules")
+
+
+def forget_modules_below(folder: Path) -> None:
+    """Forgets what was imported from a folder, and what was made of it."""
+    names = {path.relative_to(folder).as_posix().removesuffix(".py").replace("/", ".") for path in folder.rglob("*.py")}
+    for name in names:
+        sys.modules.pop(name, None)
+        code_version._first_seen.pop(name, None)
+        for made in [key for key in modules._loaded if key[0].startswith(f"{name}:")]:
+            del modules._loaded[made]
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ import pytest
 from deltalake import DeltaTable
 from small_bot import ENGINE, KEY, MISLABELLED, NAMES, Refreshed, SmallBot, row, small_rows
 
+from chatbot_assets.bot import bot_file
 from chatbot_assets.commands import status
 from chatbot_assets.definitions import build_defs
 from chatbot_assets.tables import SOURCES, TABLES
@@ -265,7 +266,7 @@ def test_a_changed_share_of_held_out_rows_normalises_and_encodes_nothing_again(b
 
 
 def test_changed_code_of_one_module_makes_the_tables_that_depend_on_it_again(
-    bot: SmallBot, write_module: Callable[[str, str], str]
+    bot: SmallBot, write_module: Callable[[str, str], str], new_process: Callable[[], None]
 ) -> None:
     write_module("own_normal", NORMALISER.format(""))
     bot.configure(process={"normaliser": {"use": "own_normal:Mine"}})
@@ -273,9 +274,45 @@ def test_changed_code_of_one_module_makes_the_tables_that_depend_on_it_again(
     write_module("own_normal", "# a comment\n" + NORMALISER.format(""))
     assert bot.refresh().committed == set()
     write_module("own_normal", NORMALISER.format(".strip()"))
+    new_process()
     again = bot.refresh()
     assert again.assets["utterances"]["rows_computed"] == 90
     assert again.assets["embeddings"]["rows_computed"] == 0, "the texts that came out are the same"
+
+
+def test_code_that_is_edited_while_a_process_runs_it_is_never_recorded_as_what_made_the_rows(
+    bot: SmallBot, write_module: Callable[[str, str], str], new_process: Callable[[], None]
+) -> None:
+    write_module("own_normal", NORMALISER.format(""))
+    bot.configure(process={"normaliser": {"use": "own_normal:Mine"}})
+    assert bot.refresh().success
+    before = bot.record("utterances")
+    write_module("own_normal", NORMALISER.format(".upper()"))
+    overtaken = bot.refresh()
+    assert overtaken.failure == "own_normal changed while the refresh ran; another one follows with the new code"
+    assert bot.record("utterances") == before
+    assert (bot.state.blocked, bot.state.attempt) == (None, None) and bot.state.needs_refresh, "at once"
+    new_process()
+    assert bot.refresh().success
+    assert "HOW DO I GET MY BILL" in [found["text"] for found in bot.rows("utterances", "text")]
+
+
+def test_a_yaml_that_is_edited_while_a_refresh_runs_counts_from_the_next_one_on(
+    bot: SmallBot, write_module: Callable[[str, str], str]
+) -> None:
+    path = bot_file(bot.home.bots, KEY)
+    write_module(
+        "own_editor",
+        "from pathlib import Path\nclass Mine:\n    def __call__(self, text):\n"
+        f"        path = Path({str(path)!r})\n"
+        "        path.write_text(path.read_text().replace('before', 'after'))\n        return text\n",
+    )
+    bot.configure(process={"normaliser": {"use": "own_editor:Mine"}}, messages={"failed": "before"})
+    assert bot.refresh().success and bot.live
+    assert bot.live.config["messages"]["failed"] == "before", "one deployment has one configuration"
+    assert [item.table for item in bot.state.stale] == ["deployments"]
+    assert bot.refresh().success
+    assert bot.live.config["messages"]["failed"] == "after" and bot.state.stale == ()
 
 
 def test_equal_files_in_another_home_give_equal_data_versions_and_an_equal_model(
