@@ -1,10 +1,12 @@
 """Ticks of the one sensor, as the daemon makes them: over real tables, bot files, landing files and runs."""
 
+import errno
+import importlib.metadata
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -14,15 +16,18 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
-from small_bot import KEY, Refreshed, SmallBot, row, small_rows
+from small_bot import KEY, Refreshed, SmallBot, row, small_rows, wait_for
 
-from chatbot_assets import automation, sensors
+from chatbot_assets import automation, code_version, sensors
 from chatbot_assets.automation import ATTEMPTS
 from chatbot_assets.bot import bot_file
+from chatbot_assets.collect.withdrawal import withdraw
 from chatbot_assets.definitions import build_defs
-from chatbot_assets.jobs import BOT_TAG, REASON_TAG, REFRESH
+from chatbot_assets.jobs import BOT_TAG, CAUSE_TAG, REASON_TAG, REFRESH
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.sensors import reconcile
+from resources import attempts
+from resources.lakehouse import LakeTable
 
 NORMALISER = "class Mine:\n    def __call__(self, text):\n        {}\n"
 BROKEN = NORMALISER.format("raise RuntimeError('the normaliser is broken')")
@@ -37,6 +42,7 @@ class Daemon:
         self.instance = instance
         self.definitions = build_defs(resource_overrides={"home": bot.home})
         self.keys_of_runs: set[str] = set()
+        self.cursor: str | None = None
         self.said: str | None = None
 
     def tick(self) -> list[dg.RunRequest]:
@@ -44,10 +50,12 @@ class Daemon:
         context = dg.build_sensor_context(
             instance=self.instance,
             instance_ref=InstanceRef.from_dir(str(self.bot.root)),  # with one, partitions are looked up as in a daemon
+            cursor=self.cursor,
             definitions=self.definitions,
             resources={"home": self.bot.home},
         )
         data = reconcile.evaluate_tick(context)
+        self.cursor = data.cursor
         for change in data.dynamic_partitions_requests or []:
             if isinstance(change, dg.AddDynamicPartitionsRequest):
                 self.instance.add_dynamic_partitions(change.partitions_def_name, list(change.partition_keys))
@@ -209,6 +217,129 @@ def test_while_a_run_of_the_bot_is_under_way_no_other_is_started_and_afterwards_
     assert "afterwards.jsonl" in second.tags[REASON_TAG] and second.run_key != first.run_key
 
 
+def test_files_that_come_soon_after_a_refresh_wait_for_each_other_but_not_for_ever(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    land_more(daemon.bot, "first.jsonl")
+    assert daemon.execute(daemon.tick()[0]).success
+    monkeypatch.setattr(automation, "GATHER_SECONDS", 5.0)
+    monkeypatch.setattr(automation, "QUIET_SECONDS", 1.0)
+    began = time.monotonic()
+    land_more(daemon.bot)
+    assert daemon.tick() == []
+    assert daemon.said and daemon.said.startswith(f"{KEY}: files are arriving; reading them at ")
+    wait_for(daemon.tick)
+    assert 0.8 < time.monotonic() - began < 5, "a second without a further file"
+
+    began = time.monotonic()
+
+    def tick_while_files_arrive() -> list[dg.RunRequest]:
+        land_more(daemon.bot, f"{time.monotonic_ns()}.jsonl")
+        return daemon.tick()
+
+    land_more(daemon.bot, "yet-more.jsonl")
+    wait_for(tick_while_files_arrive)
+    assert 2 < time.monotonic() - began < 8, "files never stop arriving, and are read all the same"
+
+
+# -- what else a bot is made from ---------------------------------------------------------------------------------
+
+
+def test_what_people_decide_starts_a_run(daemon: Daemon) -> None:
+    turn = daemon.bot.rows("dialogues", "turn_id", "text")[0]
+    decisions = daemon.bot.table("review_decisions")
+    decided = {"decision_id": "one", "turn_ids": [turn["turn_id"]], "texts": [turn["text"]], "source": "dialogues"}
+    moment = datetime.now(UTC)
+    decisions.append_rows([decided | {"action": "exclude", "reviewer": "kim", "decided_at": moment}])
+    (request,) = daemon.tick()
+    assert "utterances: review_decisions changed" in request.tags[REASON_TAG]
+    assert daemon.execute(request).success and daemon.tick() == []
+
+
+def test_a_changed_bot_file_starts_a_run_of_that_bot_alone(daemon: Daemon) -> None:
+    other = add_bot(daemon.bot, "globex.help")
+    other.land("home.jsonl", small_rows())
+    (first,) = daemon.tick()
+    assert daemon.execute(first).success and daemon.tick() == []
+    other.configure(messages={"failed": "Pardon?"})
+    (request,) = daemon.tick()
+    assert (request.partition_key, request.tags[REASON_TAG]) == (
+        "globex.help",
+        "deployments: configuration changed",
+    )
+
+
+def test_changed_code_of_one_module_starts_a_run_of_each_bot_that_uses_it_from_that_stage_on(
+    daemon: Daemon, write_module: Callable[[str, str], str], new_process: Callable[[], None]
+) -> None:
+    judge = "from chatbot_assets.denoise.judge import ConfidentLearning\nclass Mine(ConfidentLearning):\n    {}\n"
+    write_module("own_judge", judge.format("pass"))
+    others = [add_bot(daemon.bot, key) for key in ("globex.help", "globex.plain")]
+    for bot in others:
+        bot.land("home.jsonl", small_rows())
+    for bot in (daemon.bot, others[0]):
+        bot.configure(denoise={"judge": {"use": "own_judge:Mine"}})
+    for request in daemon.tick():
+        assert daemon.execute(request).success
+    assert daemon.tick() == []
+    write_module("own_judge", judge.format("edited = True"))
+    new_process()
+    requests = daemon.tick()
+    assert {request.partition_key: request.tags[REASON_TAG] for request in requests} == {
+        KEY: "labels: code of denoise.judge changed",
+        "globex.help": "labels: code of denoise.judge changed",
+    }
+    result = daemon.execute(requests[0])
+    computed = {name for name, found in result.assets.items() if found["committed"]}
+    assert computed == {"labels"}, "the verdicts came out the same, so nothing follows"
+    assert daemon.execute(requests[1]).success and daemon.tick() == []
+
+
+def test_an_upgraded_library_that_changes_results_starts_a_run(
+    daemon: Daemon, write_module: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = {"version": "1.0"}
+    version = importlib.metadata.version
+    monkeypatch.setattr(
+        importlib.metadata, "version", lambda name: installed["version"] if name == "tokens-of-mine" else version(name)
+    )
+    write_module("own_normal", 'RESULT_LIBRARIES = ["tokens-of-mine"]\n' + WHOLE)
+    daemon.bot.configure(process={"normaliser": {"use": "own_normal:Mine"}})
+    (request,) = daemon.tick()
+    assert daemon.execute(request).success and daemon.tick() == []
+    installed["version"] = "2.0"
+    monkeypatch.setattr(code_version, "_installed", lambda: ("after the upgrade",))
+    (request,) = daemon.tick()
+    assert "utterances: code of process.normaliser changed" in request.tags[REASON_TAG]
+
+
+def test_a_reverted_change_brings_equal_data_versions_and_nothing_downstream_is_made_again(daemon: Daemon) -> None:
+    bot = daemon.bot
+    before, logs = bot.data_versions(), bot.logs()
+    bot.configure(process={"test_share": 0.3})
+    bot.configure()
+    assert daemon.tick() == [], "it was reverted before anybody looked"
+    bot.configure(augment={"up_to": 0, "limit": 3})
+    (request,) = daemon.tick()
+    assert daemon.execute(request).committed == {"paraphrase_candidates"}, "no candidate came of it"
+    bot.configure()
+    (request,) = daemon.tick()
+    assert daemon.execute(request).committed == {"paraphrase_candidates"}
+    assert bot.data_versions() == before and daemon.tick() == []
+    assert {name for name, files in bot.logs().items() if files != logs[name]} == {"paraphrase_candidates"}
+
+
+def test_when_dagster_s_storage_is_lost_nothing_is_computed_again(daemon: Daemon) -> None:
+    logs = daemon.bot.logs()
+    with dg.DagsterInstance.ephemeral() as empty:
+        another = Daemon(daemon.bot, empty)
+        assert another.tick() == []
+        assert another.partitions == [KEY] and daemon.bot.logs() == logs
+        land_more(daemon.bot)
+        (request,) = another.tick()
+        assert another.execute(request).success, "and it goes on from there"
+
+
 # -- configuration ------------------------------------------------------------------------------------------------
 
 
@@ -291,6 +422,118 @@ def test_a_run_that_somebody_cancelled_is_not_the_end_of_it(broken: Daemon) -> N
     assert broken.tick() == [], "not at once"
     time.sleep(0.7)
     assert len(broken.tick()) == 1
+
+
+def test_a_run_that_was_killed_is_seen_to_be_dead_and_another_one_follows(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a power cut: Dagster believes that the run goes on, and nobody is there to say otherwise."""
+    monkeypatch.setattr(automation, "BACK_OFF", timedelta(0))
+    land_more(daemon.bot)
+    (request,) = daemon.tick()
+    run = daemon.submit(request)
+    folder = daemon.bot.lake.bot_folder(KEY)
+    attempts.begin(folder, request.tags[CAUSE_TAG], run.run_id)
+    with daemon.bot.lake.writing(KEY):
+        assert daemon.tick() == [] and daemon.tick() == [], "it holds the bot's tables, so it lives"
+    assert daemon.tick() == [], "it may be ending at this moment"
+    (again,) = daemon.tick()
+    ended = daemon.instance.get_run_by_id(run.run_id)
+    assert ended and ended.status == dg.DagsterRunStatus.FAILURE
+    assert again.tags[REASON_TAG] == request.tags[REASON_TAG]
+    assert daemon.execute(again).success and attempts.last_attempt(folder) is None
+
+
+def test_a_full_disk_is_waited_for_and_the_bot_heals_by_itself(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(automation, "BACK_OFF", timedelta(seconds=0.01))
+    monkeypatch.setitem(automation.PROBE, "passing", timedelta(seconds=1))
+    bot = daemon.bot
+    land_more(bot)
+    real = LakeTable.stage_frame
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(LakeTable, "stage_frame", full)
+    for _ in range(ATTEMPTS):
+        (request,) = wait_for_runs(daemon)
+        assert not daemon.execute(request).success
+    state = bot.state
+    assert state.blocked == "landing failed: OSError: [Errno 28] No space left on device (tried 3 times)"
+    assert state.retry_at is not None
+    assert daemon.tick() == [] and daemon.said and "blocked: landing failed" in daemon.said
+    monkeypatch.setattr(LakeTable, "stage_frame", real)
+    (request,) = wait_for_runs(daemon)
+    assert daemon.execute(request).success
+    assert bot.state.blocked is None and bot.state.stale == () and daemon.tick() == []
+
+
+def test_bad_data_is_not_tried_again_and_the_bot_is_deployed_as_soon_as_the_data_is_right(daemon: Daemon) -> None:
+    bot = daemon.bot
+    live = bot.live
+    intents = sorted({found["intent"] for found in small_rows()})
+    wrong = [
+        row(f"{found['text']} {number}", intents[(7 * place + 5 * number) % len(intents)])
+        for place, found in enumerate(small_rows())
+        for number in range(3)
+    ]
+    bot.configure(denoise={"policy": "manual"}, validate={"minimum_accuracy": 0.6})
+    bot.land("wrong.jsonl", wrong)
+    (request,) = daemon.tick()
+    assert not daemon.execute(request).success
+    assert daemon.tick() == [] and daemon.said and f"{KEY}: blocked: the new model was refused: accuracy" in daemon.said
+    assert bot.state.retry_at is None and bot.live == live
+    names = ("dialogues", "rejected", "landing_files")
+    tables = {name: bot.table(name) for name in names}
+    withdraw("wrong.jsonl", bot.home.landing(KEY), **tables, note={}, code_revision="")
+    (request,) = daemon.tick()
+    assert daemon.execute(request).success and bot.state.blocked is None and daemon.tick() == []
+
+
+def test_while_a_bot_is_blocked_its_review_queue_goes_on_being_made(daemon: Daemon) -> None:
+    bot = daemon.bot
+    bot.configure(validate={"minimum_accuracy": 0.999}, review={"every_minutes": 0})
+    (request,) = daemon.tick()
+    assert not daemon.execute(request).success
+    moment = datetime.now(UTC)
+    turn = {"turn_id": "t", "session_id": "s", "text": "hi", "category": "failed", "score": 0.1, "served_at": moment}
+    bot.table("conversations").append_rows([turn])
+    (request,) = wait_for_runs(daemon)
+    assert request.asset_selection == [dg.AssetKey("review_queue")]
+    refreshed = bot.refresh(daemon.instance, request.tags, ["review_queue"])
+    assert refreshed.success and refreshed.committed == {"review_queue"}
+    assert [found["turn_id"] for found in bot.rows("review_queue", "turn_id")] == ["t"]
+    assert bot.state.blocked and daemon.tick() == [], "which does not make anybody try the model again"
+
+
+def wait_for_runs(daemon: Daemon) -> list[dg.RunRequest]:
+    """Ticks until one asks for runs."""
+    found: list[dg.RunRequest] = []
+
+    def ticked() -> bool:
+        found.extend(daemon.tick())
+        return bool(found)
+
+    wait_for(ticked)
+    return found
+
+
+# -- many bots ----------------------------------------------------------------------------------------------------
+
+
+def test_no_more_runs_are_asked_for_than_there_is_room_for_and_all_bots_get_their_turn(daemon: Daemon) -> None:
+    for number in range(6):
+        add_bot(daemon.bot, f"many.bot-{number}").land("home.jsonl", small_rows())
+    served: list[str | None] = []
+    most = daemon.instance.get_concurrency_config().run_queue_config
+    while requests := daemon.tick():
+        assert most is None or len(requests) <= 2 * most.max_concurrent_runs
+        served += [request.partition_key for request in requests]
+        for request in requests:
+            assert daemon.execute(request).success
+    assert sorted(map(str, served)) == [f"many.bot-{number}" for number in range(6)]
 
 
 def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_ago(
