@@ -2,6 +2,8 @@
 
 BENCHMARKS = {
     "pipeline": "from landed rows to a deployment, nothing changed, and a hundred rows more",
+    "automation": "from a landed file to an answer, ticks over many bots, and a hundred files",
+    "campaign": "random events against the automation: nothing may be stale, lost, or computed twice",
     "noise": "wrong labels found, and what taking them out is worth",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }

@@ -210,7 +210,8 @@ def _why_stale(
         return ([], None) if last.record else (["rows were written by something else"], last.version)
     inputs = pinned_inputs(table, commits)
     if last is None:
-        return ["never made"], sorted((name, now.data_version) for name, now in (inputs or {}).items())
+        versions = sorted((name, now.data_version) for name, now in (inputs or {}).items())
+        return ["never made"], [versions, code_versions(table, bot), bot.config_hash(*table.config)]
     if last.record is None:
         return ["rows were written by something else"], last.version
     if inputs is None:

@@ -184,13 +184,20 @@ class Bot(Section):
         return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
     def module_versions(self, *paths: str) -> dict[str, str]:
-        """The code version of each module that the parts at the given dotted paths name, by its place in the YAML."""
+        """The code version of each module that the parts at the given dotted paths name, by its place in the YAML.
+
+        Raises:
+            BotError: when the source of one cannot be found.
+        """
         found: dict[str, str] = {}
         for path in paths:
             value: Any = self
             for name in path.split("."):
                 value = getattr(value, name + "_" if name == "validate" else name)
-            found.update(_module_versions(path, value))
+            try:
+                found.update(_module_versions(path, value))
+            except ValueError as error:
+                raise BotError(f"{self.key}: {path}: {error}") from error
         return found
 
 

@@ -80,6 +80,9 @@ def _behind(home: Home, lake: Lake, keys: Iterable[str], said: list[str]) -> lis
             except BotError as error:
                 said.append(str(error))
                 continue
+            except Exception as error:  # one bot's broken tables must not stop the others
+                said.append(f"{key}: its tables cannot be read: {type(error).__name__}: {error}")
+                continue
             if state.needs_refresh or state.needs_queue:
                 behind.append(state)
             elif state.blocked and state.stale:

@@ -157,6 +157,22 @@ def test_a_broken_bot_file_is_named_and_the_other_bots_go_on(daemon: Daemon) -> 
     assert set(daemon.partitions) == {"acme.broken", KEY}, "its partition stays, for the file is there"
 
 
+def test_a_bot_whose_module_is_missing_or_whose_tables_are_damaged_does_not_stop_the_others(daemon: Daemon) -> None:
+    lost = add_bot(daemon.bot, "acme.lost")
+    lost.configure(process={"normaliser": {"use": "not_installed:Mine"}})
+    lost.land("home.jsonl", small_rows())
+    damaged = add_bot(daemon.bot, "acme.torn")
+    log = damaged.table("dialogues").path / "_delta_log"
+    log.mkdir(parents=True)
+    (log / f"{0:020}.json").write_text("{", encoding="utf-8")
+    land_more(daemon.bot)
+    (request,) = daemon.tick()
+    assert request.partition_key == KEY and daemon.execute(request).success
+    assert daemon.tick() == [] and daemon.said
+    assert "module not_installed cannot be found; is its package installed?" in daemon.said
+    assert "acme.torn: its tables cannot be read: JSONDecodeError" in daemon.said
+
+
 # -- data ---------------------------------------------------------------------------------------------------------
 
 
@@ -442,6 +458,18 @@ def test_a_run_that_was_killed_is_seen_to_be_dead_and_another_one_follows(
     assert ended and ended.status == dg.DagsterRunStatus.FAILURE
     assert again.tags[REASON_TAG] == request.tags[REASON_TAG]
     assert daemon.execute(again).success and attempts.last_attempt(folder) is None
+
+
+def test_a_first_refresh_that_failed_for_its_configuration_is_tried_again_when_that_is_changed(daemon: Daemon) -> None:
+    other = add_bot(daemon.bot, "globex.help")
+    other.configure(validate={"minimum_accuracy": 0.999})
+    other.land("home.jsonl", small_rows())
+    (request,) = daemon.tick()
+    assert not daemon.execute(request).success and other.live is None
+    assert daemon.tick() == [] and other.state.blocked
+    other.configure()
+    (request,) = daemon.tick()
+    assert daemon.execute(request).success and other.live and daemon.tick() == []
 
 
 def test_a_full_disk_is_waited_for_and_the_bot_heals_by_itself(
