@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from chatbot_assets.automation import bot_state
@@ -25,12 +26,14 @@ logger = logging.getLogger(__name__)
 class Standing:
     """How a bot's data stands: tables that were made, tables that are behind and why, and what keeps it from going on.
 
+    A blocked bot is tried again at ``retry_at``, or else only when something changes.
     ``language`` and ``description`` are those of the bot's file; None when the file cannot be used.
     """
 
     made: int = 0
     behind: Mapping[str, tuple[str, ...]] | None = None
     blocked: str | None = None
+    retry_at: datetime | None = None
     language: str | None = None
     description: str = ""
 
@@ -108,6 +111,7 @@ class Cards:
             made=sum(state.commits[table.name] is not None for table in MATERIALISED),
             behind={item.table: item.reasons for item in state.stale} if state.needs_refresh else None,
             blocked=state.blocked,
+            retry_at=state.retry_at,
             language=bot.language,
             description=bot.description,
         )
