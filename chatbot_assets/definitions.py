@@ -6,12 +6,13 @@ from typing import Any
 import dagster as dg
 
 from chatbot_assets.augment.assets import paraphrase_candidates, paraphrases
+from chatbot_assets.checks import VERIFICATIONS
 from chatbot_assets.collect.assets import landing
 from chatbot_assets.denoise.assets import labels
 from chatbot_assets.deploy.assets import deployments
 from chatbot_assets.embed.assets import embeddings
 from chatbot_assets.feedback.assets import conversations, review_decisions, review_queue
-from chatbot_assets.jobs import refresh
+from chatbot_assets.jobs import refresh, verify
 from chatbot_assets.process.assets import utterances
 from chatbot_assets.refreshing import refreshing
 from chatbot_assets.sensors import reconcile
@@ -38,7 +39,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(landing, utterances, paraphrase_candidates, embeddings, labels, paraphrases),
             *(models, evaluations, deployments, conversations, review_decisions, review_queue),
         ],
-        jobs=[refresh],
+        asset_checks=VERIFICATIONS,
+        jobs=[refresh, verify],
         sensors=[reconcile],
         resources=resources | overrides,
         executor=dg.in_process_executor,

@@ -5,18 +5,26 @@ it reports the table as it is and commits nothing.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pyarrow as pa
 
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot, BotError
+from chatbot_assets.checks import check_result
+from chatbot_assets.checks import check_specs as declared_checks
 from chatbot_assets.code_version import code_version, edited_modules
 from chatbot_assets.partitions import BOTS
+from chatbot_assets.quality.audit import check_change
+from chatbot_assets.quality.declarations import CHECKS
+from chatbot_assets.quality.findings import Finding, from_notes, to_notes
+from chatbot_assets.quality.view import View
 from chatbot_assets.refreshing import KIND, SUPERSEDED, Refresh
 from chatbot_assets.tables import Table
 from resources.delta_io import Materialisation, PinnedTable
@@ -39,6 +47,14 @@ OWNERS = {
     "feedback": "team:planners",
 }
 IO_MANAGER = "delta_io"
+FRESH = dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30), warn_window=timedelta(days=7))
+"""When Dagster calls an asset late: no bot at all was refreshed for a week (a warning) or for a month (a failure).
+
+Dagster judges an asset by the newest materialisation of any of its partitions. Every refresh of any bot materialises
+every asset, also one that finds nothing to do; the nightly verification materialises none. So this tells a platform
+whose sensor is off, or to which nobody has brought data for long. Whether one bot is behind is told by the check
+``up_to_date`` of ``dialogues`` and ``deployments``, which an idle bot passes.
+"""
 
 
 class StageError(RuntimeError):
@@ -120,30 +136,31 @@ def delta_asset(
 ) -> dg.AssetsDefinition:
     """An asset for one table, made from its inputs when one of them, the code or the configuration has changed.
 
-    ``checks`` turns the notes that the stage left in its commit into the results of ``check_specs``.
+    It has the table's declared checks. For further ``check_specs``, ``checks`` turns the notes that the stage left in
+    its commit into results.
     """
 
     def materialise(
         context: dg.AssetExecutionContext, refreshing: dg.ResourceParam[Refresh], engine: SparkEngine, **inputs: Any
-    ) -> Iterator[dg.MaterializeResult[Materialisation]]:
+    ) -> Iterator[dg.MaterializeResult[Materialisation] | dg.AssetCheckResult]:
         with running(context, table, refreshing, engine, inputs) as (stage, meter):
             last = stage.last
             behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
-            change = compute(stage) if behind else None
+            change, results = yield from audited(stage, compute(stage) if behind else None)
             record = stage.record(change) if change else None
             current = record or (last.record if last else None)
             assert current is not None
             yield dg.MaterializeResult(
                 value=Materialisation(stage.table, last, change, record, meter),
                 data_version=dg.DataVersion(current.data_version),
-                check_results=list(checks(current.notes)) if checks else [],
+                check_results=[*results, *(checks(current.notes) if checks else ())],
             )
 
     asset: dg.AssetsDefinition = dg.asset(
         name=table.name,
         ins={name: dg.AssetIn(key=name, input_manager_key=IO_MANAGER) for name in table.inputs},
         io_manager_key=IO_MANAGER,
-        check_specs=list(check_specs),
+        check_specs=[*declared_checks(table), *check_specs],
         **asset_properties(table, kinds),
     )(materialise)
     return asset
@@ -157,6 +174,7 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
         "group_name": table.stage,
         "kinds": {"deltalake", *kinds},
         "owners": [OWNERS[table.stage]],
+        "freshness_policy": FRESH,
         "code_version": code_version(table.code),
         "description": f"{table.description}\n\nA row is {table.row}.\n\n| column | type | |\n|---|---|---|\n{columns}",
         "metadata": {
@@ -166,6 +184,44 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
             "dagster/storage_kind": "deltalake",
         },
     }
+
+
+def audited(
+    stage: Stage, change: Change | None
+) -> Generator[dg.AssetCheckResult, None, tuple[Change | None, list[dg.AssetCheckResult]]]:
+    """Gives the change with its checks' findings in its notes, and the checks' results, before it is committed.
+
+    Without a change the results are those that the last commit noted: no row is read.
+
+    Yields:
+        The results, if one of them forbids the commit.
+
+    Raises:
+        StageError: then; what was staged is discarded.
+    """
+    findings = _findings(stage, change)
+    table = stage.table.table
+    results = [check_result(finding, table) for finding in findings]
+    if refused := [finding for finding in findings if finding.blocks]:
+        yield from results
+        if change is not None:
+            stage.table.discard(change)
+        why = "; ".join(f"{finding.description} (check {finding.check})" for finding in refused)
+        raise StageError(f"{table.name} of {stage.bot.key} stays as it was: {why}")
+    return change and dataclasses.replace(change, notes={**change.notes, **to_notes(findings)}), results
+
+
+def _findings(stage: Stage, change: Change | None) -> list[Finding]:
+    table = stage.table.table
+    if change is None and stage.last and stage.last.record:
+        noted = from_notes(stage.last.record.notes)
+        if noted.keys() >= (names := {check.name for check in CHECKS[table.name]}):
+            return [finding for name, finding in noted.items() if name in names]
+    view = View(stage.lake, stage.bot.key, stage.table, change, stage.signature, stage.bot.effective())
+    try:
+        return check_change(view)
+    except (OSError, pa.ArrowException) as error:
+        raise LakeError(f"{table.name} cannot be checked: {str(error).splitlines()[0]}") from error
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 import pyarrow as pa
 
+from chatbot_assets.quality.findings import NOTES
 from chatbot_assets.tables import SOURCES
 from resources.lakehouse import Change, Commit, ConflictError, Lake, LakeTable, Record
 from resources.metering import Meter
@@ -94,6 +95,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             "config_hash": record.config_hash,
             "code_version": record.code_version,
             "inputs": dg.MetadataValue.json({name: asdict(at) for name, at in record.signature.inputs.items()}),
-            "notes": dg.MetadataValue.json(dict(record.notes)),
+            # The findings of checks are shown as the results of the checks.
+            "notes": dg.MetadataValue.json({name: note for name, note in record.notes.items() if name != NOTES}),
         }
         context.add_output_metadata(metadata)

@@ -278,14 +278,17 @@ class LakeTable:
         """All rows (of a version) as an Arrow table in the table's own types."""
         names = list(columns or self.table.schema.names)
         schema = pa.schema([self.table.schema.field(name) for name in names])
-        batches = [batch.cast(schema) for batch in self.batches(names, version)]
-        return pa.Table.from_batches(batches, schema)
+        return pa.Table.from_batches(self.batches(names, version), schema)
 
     def batches(self, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
-        """The rows in batches, for work that must not hold them all."""
-        if self.last() is None:
-            return
-        for path, _ in self._active_files(version):
+        """The rows in batches, in the table's own types, for work that must not hold them all."""
+        if self.last() is not None:
+            yield from self.read_files([path for path, _ in self._active_files(version)], columns)
+
+    def read_files(self, paths: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """The rows of some data files, named as in :meth:`files`, in batches."""
+        schema = pa.schema([self.table.schema.field(name) for name in columns])
+        for path in paths:
             file = pq.ParquetFile(self.path / path)
             present = set(columns) & set(file.schema_arrow.names)
             for batch in file.iter_batches(columns=sorted(present)):
@@ -296,7 +299,15 @@ class LakeTable:
                     else pa.nulls(batch.num_rows, self.table.schema.field(name).type)
                     for name in columns
                 ]
-                yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+                yield pa.RecordBatch.from_arrays(arrays, names=list(columns)).cast(schema)
+
+    def files(self, change: "Change | None" = None) -> list[str]:
+        """The data files, relative to the table, that hold its rows now, or will once a change is committed."""
+        now = [path for path, _ in self._active_files()] if self.last() else []
+        if change is None:
+            return now
+        removed = set(change.removes)
+        return [*(path for path in now if path not in removed), *(file.path for file in change.adds)]
 
     def frame(self, spark: "SparkSession", version: int | None = None) -> "DataFrame":
         """A lazy DataFrame, pinned to a version so that it never reads whatever is newest when it is evaluated."""
@@ -386,6 +397,8 @@ class LakeTable:
             rows = pq.read_metadata(path).num_rows
             if rows:
                 found.append(StagedFile(path.relative_to(self.path).as_posix(), path.stat().st_size, rows))
+            else:
+                path.unlink()  # no commit will name it
         return tuple(found)
 
     def _staged_batches(self, files: Iterable[StagedFile], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -570,6 +583,10 @@ class LakeTable:
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
         write_deltalake(str(self.path), pa.Table.from_pylist(list(rows), self.table.schema), mode="append")
+
+    def discard(self, change: Change) -> None:
+        """Removes what was staged for a change that is not to be committed."""
+        self._discard(change.adds)
 
     def _discard(self, files: Iterable[StagedFile]) -> None:
         for folder in {(self.path / file.path).parent for file in files}:

@@ -49,12 +49,15 @@ def _judge(stage: Stage) -> Change:
     candidates = inputs["paraphrase_candidates"].arrow("text_id", "rules", "candidates", "candidate_tokens")
     labels = inputs["labels"] if stage.bot.denoise.policy == "automatic" else None
     rows = read_rows(inputs["utterances"], inputs["embeddings"], "train", labels)
+    utterances = inputs["utterances"].arrow("text", "split", "excluded")
+    used = utterances.filter(pc.is_null(utterances.column("excluded")))
     found = judge_candidates(
         [Parent(*row) for row in zip(rows.ids, rows.texts, rows.tokens, rows.intents, rows.answers, strict=True)],
         candidates,
         inputs["embeddings"].arrow("text_id", "vector"),
         augment.gate.load(),
         augment.up_to,
+        held_out=set(used.filter(pc.equal(used.column("split"), "test")).column("text").to_pylist()),
     )
     fates = Counter("kept" if row["kept"] else row["reason"] for row in found)
     stage.log(f"{fates['kept']} of {len(found)} candidates kept")

@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from chatbot_assets.augment.gate import CandidateRows, Gate, GoldRows
 from chatbot_assets.embed.vectors import text_id, vectors_of
 
 ENOUGH = "its intent has enough rows"
+HELD_OUT = "is a held-out text: learning it would make the measurement worthless"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,12 @@ class Parent:
 
 
 def judge_candidates(
-    parents: Sequence[Parent], candidates: pa.Table, embeddings: pa.Table, gate: Gate, up_to: int
+    parents: Sequence[Parent],
+    candidates: pa.Table,
+    embeddings: pa.Table,
+    gate: Gate,
+    up_to: int,
+    held_out: Container[str] = (),
 ) -> list[dict[str, Any]]:
     """Rows of ``paraphrases``: each candidate of each parent with its fate.
 
@@ -41,6 +47,7 @@ def judge_candidates(
         embeddings: rows (text_id, vector) that hold the parents' and the candidates' texts.
         gate: the module that judges candidates.
         up_to: rows that an intent should have.
+        held_out: texts that models are measured on: none of them is kept.
     """
     made = {row["text_id"]: row for row in candidates.to_pylist()}
     proposals = []
@@ -76,6 +83,10 @@ def judge_candidates(
             vectors=vectors_of(texts, embeddings),
         ),
     )
+    judgements = [
+        replace(judgement, kept=False, reason=HELD_OUT) if judgement.kept and text in held_out else judgement
+        for judgement, text in zip(judgements, texts, strict=True)
+    ]
     needed = _needed(parents, up_to)
     taken: Counter[str | None] = Counter()
     surplus = set()

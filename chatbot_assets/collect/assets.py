@@ -6,9 +6,10 @@ from typing import Any
 
 import dagster as dg
 
+from chatbot_assets.checks import check_specs
 from chatbot_assets.collect.landing import listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, read_landing, unread_files
-from chatbot_assets.delta_asset import IO_MANAGER, Stage, asset_properties, running
+from chatbot_assets.delta_asset import IO_MANAGER, Stage, asset_properties, audited, running
 from chatbot_assets.modules import load_ahead
 from chatbot_assets.refreshing import Refresh
 from chatbot_assets.tables import DIALOGUES, LANDING_FILES, REJECTED
@@ -51,16 +52,18 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Change | None]]:
     },
     partitions_def=asset_properties(DIALOGUES, set())["partitions_def"],
     group_name=DIALOGUES.stage,
+    check_specs=[spec for table in TABLES for spec in check_specs(table)],
 )
 def landing(
     context: dg.AssetExecutionContext, refreshing: dg.ResourceParam[Refresh], engine: SparkEngine
-) -> Iterator[dg.MaterializeResult[Any]]:
+) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult]:
     """Reads landing files into dialogues and rejected rows, and notes each file in the ledger."""
     with running(context, DIALOGUES, refreshing, engine, {}) as (stage, meter):
         for name, change in _changes(stage):
             table = stage.lake.table(stage.bot.key, name)
             last = table.last()
             own = dataclasses.replace(stage, table=table, last=last)
+            change, results = yield from audited(own, change)
             record = own.record(change) if change else None
             current = record or (last.record if last else None)
             if current is None:
@@ -69,4 +72,5 @@ def landing(
                 asset_key=name,
                 value=Materialisation(table, last, change, record, meter),
                 data_version=dg.DataVersion(current.data_version),
+                check_results=results,
             )

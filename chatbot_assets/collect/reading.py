@@ -83,7 +83,7 @@ def not_in_ledger(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]]
 def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[Unread]:
     """The files to read, with their hashes; a byte-equal copy of a file already read is marked as a duplicate."""
     seen = _contents_read(ledger, mapping)
-    found = []
+    found: list[Unread] = []
     for file in not_in_ledger(files, ledger, mapping):
         try:
             sha256 = file_sha256(file.path)
@@ -93,6 +93,8 @@ def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]],
         if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
             continue  # still being written; the next refresh will find it complete
         content = (sha256, file_kind(file.name))
+        if content not in seen and sha256 in {one.sha256 for one in found if not one.duplicate}:
+            continue  # the same bytes as of another kind, so the same row ids: the next refresh reads it
         found.append(Unread(file, sha256, content in seen))
         seen.add(content)
     return found

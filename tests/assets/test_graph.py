@@ -336,9 +336,9 @@ def test_a_model_that_is_not_good_enough_is_not_deployed_and_lowering_the_minimu
     bot.configure(**IMPOSSIBLE)
     refused = bot.refresh()
     assert not refused.success
-    checks = refused.result.get_asset_check_evaluations()
-    assert [(check.check_name, check.passed, check.severity) for check in checks] == [
-        ("may_be_deployed", False, dg.AssetCheckSeverity.ERROR)
+    checks = [check for check in refused.result.get_asset_check_evaluations() if not check.passed]
+    assert [(check.check_name, check.severity) for check in checks] == [
+        ("may_be_deployed", dg.AssetCheckSeverity.ERROR)
     ]
     reason = checks[0].description or ""
     assert "below validate.minimum_accuracy 0.999" in reason and MISLABELLED.lower() in reason

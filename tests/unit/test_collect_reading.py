@@ -282,3 +282,14 @@ def test_bad_files_do_not_stop_the_good_rows_and_say_what_to_do(collect: Collect
     rows: list[dict[str, Any]] = collect.tables["rejected"].arrow(["raw"]).to_pylist()
     assert max(len(row["raw"]) for row in rows) <= 2000
     assert collect.refresh() == [], "bad files are not read again and again"
+
+
+def test_the_same_bytes_under_two_kinds_of_name_in_one_go_are_read_one_after_the_other(collect: Collect) -> None:
+    content = b"text\nhello\ngood morning\n"
+    collect.land_bytes("a.csv", content)
+    collect.land_bytes("a.tsv", content)
+    assert collect.refresh() == ["a.csv"]
+    assert collect.refresh() == ["a.tsv"]
+    assert collect.refresh() == []
+    turns = collect.tables["dialogues"].arrow(["turn_id"]).column(0).to_pylist()
+    assert len(turns) == len(set(turns)) == 2, "their rows have the same ids"

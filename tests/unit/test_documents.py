@@ -11,6 +11,7 @@ import pytest
 from chatbot_assets.bot import Bot
 from chatbot_assets.cli import main
 from chatbot_assets.modules import ModuleRef, Section
+from chatbot_assets.quality.declarations import CHECKS
 from chatbot_assets.tables import TABLES, Table
 from chatbot_assets.train.intent_model import LinearIntents
 from resources.environment import PROJECT
@@ -67,6 +68,15 @@ def test_tables_are_described(table: Table) -> None:
     assert f"{table.description} A row is {table.row}." in " ".join(section.split())
     rows = re.findall(r"^\| `(\w+)` \| (.+?) \| (.+) \|$", section, re.MULTILINE)
     assert rows == [(column.name, str(column.type), column.description) for column in table.columns]
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_exactly_the_checks_of_a_table_are_described(name: str) -> None:
+    section = " ".join(sections(read("docs/tables.md"))[f"`{name}`"].split())
+    own = [check for check in CHECKS[name] if check.name not in ("as_declared", "unique_key", "row_count")]
+    for check in own:
+        assert f"- Check `{check.name}` ({check.effect}): {check.protects}" in section
+    assert section.count("- Check `") == len(own) + (name == "evaluations"), "and may_be_deployed"
 
 
 def test_no_table_is_described_that_does_not_exist() -> None:

@@ -6,6 +6,7 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 
 from chatbot_assets.augment.gate import (
@@ -19,7 +20,9 @@ from chatbot_assets.augment.gate import (
     Judgement,
     NearAndFaithful,
 )
+from chatbot_assets.augment.paraphrases import HELD_OUT, Parent, judge_candidates
 from chatbot_assets.embed.encoders import MultilingualEncoder
+from chatbot_assets.embed.vectors import pack_vectors, text_id
 from chatbot_assets.languages import language_defaults
 from chatbot_assets.modules import ModuleRef
 
@@ -201,3 +204,26 @@ def test_a_stranger_as_parent_and_a_similarity_that_is_none_are_refused() -> Non
         NearAndFaithful()(korean_bot(), candidates("nobody", ["점심은 먹었니?"]))
     with pytest.raises(ValueError, match="minimum_similarity"):
         NearAndFaithful(minimum_similarity=75)
+
+
+def test_a_candidate_that_is_held_out_is_no_paraphrase_whatever_the_gate_says() -> None:
+    texts = [LUNCH, "점심은 먹었니?", "점심 먹었어?"]
+    embeddings = pa.table(
+        {
+            "text_id": [text_id(text) for text in texts],
+            "vector": pack_vectors(np.full((3, 4), 0.5, np.float32)),
+        }
+    )
+    made = {"rules": [["a", "b"]], "candidates": [texts[1:]], "candidate_tokens": [["[]", "[]"]]}
+    found = judge_candidates(
+        [Parent("lunch", LUNCH, [], "lunch", None)],
+        pa.table({"text_id": [text_id(LUNCH)], **made}),
+        embeddings,
+        lambda gold, rows: [Judgement(True, None, 1.0) for _ in rows.texts],
+        2,
+        held_out={"점심은 먹었니?"},
+    )
+    assert [(row["text"], row["kept"], row["reason"]) for row in found] == [
+        ("점심은 먹었니?", False, HELD_OUT),
+        ("점심 먹었어?", True, None),
+    ], "and it takes no other one's place"
