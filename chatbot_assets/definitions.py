@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from chatbot_assets.alert_sensor import alerts
 from chatbot_assets.augment.assets import paraphrase_candidates, paraphrases
 from chatbot_assets.collect.assets import landing
 from chatbot_assets.denoise.assets import labels
@@ -39,7 +40,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(models, evaluations, deployments, conversations, review_decisions, review_queue),
         ],
         jobs=[refresh],
-        sensors=[reconcile],
+        sensors=[reconcile, alerts],
         resources=resources | overrides,
         executor=dg.in_process_executor,
     )
