@@ -139,6 +139,15 @@ def status(key: str | None, as_json: bool) -> None:
     _show(run(key), as_json, describe)
 
 
+@main.command()
+@JSON_OPTION
+def reconcile(as_json: bool) -> None:
+    """Tell Dagster what the lake holds, after its storage was lost; computes nothing."""
+    from chatbot_assets.commands.reconcile import describe, run
+
+    _show(run(), as_json, describe)
+
+
 @main.command("accept-code")
 @click.argument("key")
 @click.option("--reason", required=True, help="Why the results are the same.")

@@ -5,6 +5,7 @@ from typing import Any
 
 import dagster as dg
 
+from chatbot_assets.alert_sensor import alerts
 from chatbot_assets.augment.assets import paraphrase_candidates, paraphrases
 from chatbot_assets.checks import VERIFICATIONS
 from chatbot_assets.collect.assets import landing
@@ -41,7 +42,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         ],
         asset_checks=VERIFICATIONS,
         jobs=[refresh, verify],
-        sensors=[reconcile],
+        sensors=[reconcile, alerts],
         resources=resources | overrides,
         executor=dg.in_process_executor,
     )

@@ -80,22 +80,31 @@ class DeltaIOManager(dg.ConfigurableIOManager):
         if now is None or record is None:
             raise dg.Failure(f"{obj.table.path.name}: nothing was committed")
         change = obj.change
-        metadata: dict[str, Any] = {
-            "dagster/row_count": record.rows,
-            "dagster/table_name": obj.table.table.name,
-            "dagster/uri": str(obj.table.path),
-            "delta_version": now.version,
-            "data_version": record.data_version,
+        own = {
             "committed": dg.MetadataValue.bool(committed is not None),
             "rows_in": change.rows_in if change else record.rows_in,
             "rows_computed": change.rows_computed if change else 0,
             "rows_reused": change.rows_reused if change else record.rows_in,
             "seconds": round(obj.meter.seconds, 3),
             "peak_memory_mb": round((obj.meter.peak_bytes or 0) / 1e6, 1),
-            "config_hash": record.config_hash,
-            "code_version": record.code_version,
-            "inputs": dg.MetadataValue.json({name: asdict(at) for name, at in record.signature.inputs.items()}),
-            # The findings of checks are shown as the results of the checks.
-            "notes": dg.MetadataValue.json({name: note for name, note in record.notes.items() if name != NOTES}),
         }
-        context.add_output_metadata(metadata)
+        context.add_output_metadata(recorded_metadata(obj.table, now, record) | own)
+
+
+def recorded_metadata(table: LakeTable, commit: Commit, record: Record) -> dict[str, Any]:
+    """What a commit and its record say about a table, as a materialisation's metadata."""
+    return {
+        "dagster/row_count": record.rows,
+        "dagster/table_name": table.table.name,
+        "dagster/uri": str(table.path),
+        "delta_version": commit.version,
+        "data_version": record.data_version,
+        "rows_in": record.rows_in,
+        "rows_computed": record.rows_computed,
+        "rows_reused": record.rows_reused,
+        "config_hash": record.config_hash,
+        "code_version": record.code_version,
+        "inputs": dg.MetadataValue.json({name: asdict(at) for name, at in record.signature.inputs.items()}),
+        # The findings of checks are shown as the results of the checks.
+        "notes": dg.MetadataValue.json({name: note for name, note in record.notes.items() if name != NOTES}),
+    }

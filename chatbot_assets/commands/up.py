@@ -40,6 +40,7 @@ def run(*, port: int, dagster_port: int, demo: bool) -> None:
         for wanted, option in ((port, "--port"), (dagster_port, "--dagster-port")):
             if not port_is_free(wanted):
                 raise UserError(f"port {wanted} is in use; choose another one with {option}")
+        _restore_history(home)
         prepare_dagster_home(home)
         if demo:
             _land_demo(home)
@@ -85,6 +86,15 @@ def _only_one(home: Home) -> Iterator[None]:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def _restore_history(home: Home) -> None:
+    """Tells a Dagster whose storage is not there (a restored or moved home) what the lake holds."""
+    if (home.dagster / "history").exists() or not home.lake.exists():
+        return
+    from chatbot_assets.commands import reconcile
+
+    _say(f"Dagster has no history yet: {reconcile.describe(reconcile.run())}")
 
 
 def _land_demo(home: Home) -> None:

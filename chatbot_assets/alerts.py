@@ -1,0 +1,186 @@
+"""Alerts: tells a webhook when a bot becomes blocked, is healed, or answers with a new deployment.
+
+Level-triggered like the refreshes: what is so now is compared with what was announced last, so a change that nobody saw
+happen, or that could not be delivered, is announced later. Needs neither Dagster nor Spark.
+"""
+
+import hashlib
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from http.client import HTTPException
+from typing import Any, Literal, NamedTuple
+from urllib.parse import urlsplit
+
+from chatbot_assets.automation import BotState, bot_state
+from chatbot_assets.bot import BotError, load_bot
+from chatbot_assets.deploy.record import Deployment, live_deployment
+from chatbot_assets.tables import REVIEW_QUEUE
+from resources.environment import Home
+from resources.lakehouse import Lake
+from resources.remembered import Remembered, fingerprint
+
+WEBHOOK = "CHATBOT_ALERT_WEBHOOK"
+"""The environment variable with the address that alerts are sent to. The address is a secret: nothing logs it."""
+TIMEOUT_SECONDS = 3.0
+ID_DIGITS = 12
+
+
+class AlertError(RuntimeError):
+    """An alert that could not be delivered; its text does not hold the webhook's address."""
+
+
+@dataclass(frozen=True)
+class Alert:
+    """One change of one bot, as it is sent.
+
+    Attributes:
+        text: the whole message in one line, as Slack and what imitates it show it.
+        reason: why the bot is blocked.
+        deployment_id: the deployment that answers now.
+        at: when it went live or, of other events, when it was seen; ISO 8601 in UTC.
+    """
+
+    event: Literal["blocked", "healed", "deployed"]
+    bot: str
+    text: str
+    reason: str | None
+    deployment_id: str | None
+    at: str
+
+
+class Announced(NamedTuple):
+    """What was announced last of a bot: what blocks it, and its deployment; both shortened, "" for none."""
+
+    obstacle: str = ""
+    deployment: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a bot stands.
+
+    Attributes:
+        reason: what blocks it, in words.
+        obstacle: identifies what blocks it; unlike the words it stays the same while nothing but attempts are made.
+        is_settled: whether it is known to be blocked or not: not while a refresh is under way, or needed.
+    """
+
+    key: str
+    reason: str | None
+    obstacle: str
+    is_settled: bool
+    live: Deployment | None
+
+    @property
+    def deployment(self) -> str:
+        return self.live.deployment_id[:ID_DIGITS] if self.live else ""
+
+    def news(self, announced: Announced) -> Iterator[tuple[Alert, Announced]]:
+        """Alerts for what has not been announced yet, each with what counts as announced once it is delivered."""
+        if self.live and self.deployment != announced.deployment:
+            accuracy = self.live.metrics.get("accuracy")
+            quality = f", accuracy {accuracy:.3f}" if accuracy is not None else ""
+            announced = announced._replace(deployment=self.deployment)
+            yield self._alert("deployed", f"answers with deployment {self.deployment}{quality}"), announced
+        if self.is_settled and self.obstacle != announced.obstacle:
+            announced = announced._replace(obstacle=self.obstacle)
+            if self.reason is not None:
+                yield self._alert("blocked", f"is blocked: {self.reason}"), announced
+            else:
+                yield self._alert("healed", "is healed: nothing blocks it any more"), announced
+
+    def _alert(self, event: Literal["blocked", "healed", "deployed"], said: str) -> Alert:
+        return Alert(
+            event=event,
+            bot=self.key,
+            text=_escaped(f"{self.key} {said}"),
+            reason=self.reason if event == "blocked" else None,
+            deployment_id=self.live.deployment_id if self.live else None,
+            at=(self.live.at if self.live and event == "deployed" else datetime.now(UTC)).isoformat(),
+        )
+
+
+_live: Remembered[Deployment | None] = Remembered()
+
+
+def standing(home: Home, lake: Lake, key: str) -> Standing:
+    """How a bot stands now; a mistake in its YAML, or tables that cannot be read, block it too."""
+    live = None
+    try:
+        table = lake.table(key, "deployments")
+        live = _live.get(table.path, fingerprint(table.path / "_delta_log"), lambda: live_deployment(table))
+        state = bot_state(home, lake, load_bot(home.bots, key))
+    except BotError as error:
+        return Standing(key, str(error), _digest(str(error)), True, live)
+    except Exception as error:  # one bot's broken tables must not silence the others
+        unreadable = f"its tables cannot be read: {type(error).__name__}: {error}"
+        return Standing(key, unreadable, _digest(unreadable), True, live)
+    reason = None if _waits_for_first_data(state) else state.blocked
+    obstacle = _digest(state.cause if state.attempt else reason) if reason else ""
+    behind = {item.table for item in state.stale} - {REVIEW_QUEUE.name}
+    at_rest = bool(state.blocked) or not behind
+    return Standing(key, reason, obstacle, at_rest and not lake.is_being_written(key), live)
+
+
+def deliver(url: str, alert: Alert) -> None:
+    """Posts an alert as one JSON object.
+
+    Raises:
+        AlertError: when the webhook did not take it, with its host and why.
+    """
+    body = json.dumps(asdict(alert), ensure_ascii=False).encode()
+    host = host_of(url)
+    try:
+        request = urllib.request.Request(
+            url,
+            body,
+            {"Content-Type": "application/json; charset=utf-8", "User-Agent": "chatbot-assets"},
+            method="POST",
+        )
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=TIMEOUT_SECONDS):
+            return
+    except urllib.error.HTTPError as error:
+        raise AlertError(f"{host} answered with status {error.code}") from None
+    except urllib.error.URLError as error:
+        raise AlertError(f"{host} cannot be reached: {type(error.reason).__name__}") from None
+    except (OSError, HTTPException, ValueError) as error:
+        raise AlertError(f"{host} cannot be reached: {type(error).__name__}") from None
+
+
+def host_of(url: str) -> str:
+    """The part of a webhook's address that may be shown.
+
+    Raises:
+        AlertError: when it is no address of the web.
+    """
+    try:
+        parts = urlsplit(url)
+        if parts.hostname and parts.scheme in ("http", "https"):
+            return parts.hostname
+    except ValueError:
+        pass
+    raise AlertError(f"{WEBHOOK} holds no address that begins with http:// or https://")
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would become a GET, and count as delivered."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _waits_for_first_data(state: BotState) -> bool:
+    return state.commits["dialogues"] is None and not state.unread
+
+
+def _digest(text: str) -> str:
+    return hashlib.blake2b(text.encode(), digest_size=ID_DIGITS // 2).hexdigest()
+
+
+def _escaped(text: str) -> str:
+    """Slack takes what stands in angle brackets for links and mentions, so these three are escaped, as it demands."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
