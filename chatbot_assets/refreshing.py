@@ -94,7 +94,7 @@ def refreshing(context: dg.InitResourceContext) -> Iterator[Refresh]:
 def _is_whole(run: dg.DagsterRun) -> bool:
     """Whether a run is a refresh of all tables."""
     selected = run.asset_selection
-    return selected is None or all(dg.AssetKey(table.name) in selected for table in MATERIALISED)
+    return not selected or selected >= {dg.AssetKey(table.name) for table in MATERIALISED}
 
 
 def _failure(instance: dg.DagsterInstance, run_id: str, refresh: Refresh) -> tuple[Kind, str, str | None] | None:

@@ -610,7 +610,7 @@ class LakeTable:
         write_deltalake(str(self.path), pa.Table.from_pylist(list(rows), self.table.schema), mode="append")
 
     def join_files(self, target_bytes: int) -> None:
-        """Writes small neighbouring files as one, in a commit that changes no row; nothing when somebody was first."""
+        """Writes small files as one, in a commit that changes no row; nothing when somebody was first."""
         from deltalake.exceptions import CommitFailedError
 
         with suppress(CommitFailedError):

@@ -62,8 +62,8 @@ def maintain_bot(home: Home, lake: Lake, key: str, days: float, now: datetime) -
         if table.last() is None:
             continue
         try:
-            files = compact(table)
             done = vacuum(table, since, pinned.get(name, frozenset()), now)
+            files = compact(table)
         except LakeError as error:
             reports.append(TableReport(name, problem=str(error)))
         else:

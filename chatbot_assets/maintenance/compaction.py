@@ -1,4 +1,4 @@
-"""Compaction: many small files of a table become few, with the same rows in the same order."""
+"""Compaction: many small files of a table become few, with the same rows."""
 
 from resources.lakehouse import LakeTable
 
