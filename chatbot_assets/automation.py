@@ -19,6 +19,7 @@ from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_QUEUE, SOU
 from resources.attempts import Attempt, Kind, last_attempt
 from resources.environment import Home
 from resources.lakehouse import Commit, InputVersion, Lake, Signature
+from resources.requests import Asked, asked
 
 NOT_WRITTEN_YET = InputVersion(-1, "")
 ATTEMPTS = 3
@@ -52,6 +53,7 @@ class BotState:
         retry_at: when to try again; None when there is nothing to wait for, or only a change can help.
         gather_until: files are still arriving, so a refresh waits until then for more of them.
         queue_is_due: whether the pause between two updates of the review queue is over.
+        asked: the refresh that a person wants, whether anything is behind or not.
     """
 
     key: str
@@ -64,13 +66,14 @@ class BotState:
     retry_at: datetime | None = None
     gather_until: datetime | None = None
     queue_is_due: bool = True
+    asked: Asked | None = None
 
     @property
     def needs_refresh(self) -> bool:
         """Whether a refresh would help, now or later. The review queue alone waits its interval."""
         if self.blocked is not None and self.retry_at is None:
             return False
-        return bool(self.stale) and (self.queue_is_due or not self.only_queue_is_stale)
+        return self.is_behind and (self.queue_is_due or not self.only_queue_is_stale)
 
     @property
     def needs_queue(self) -> bool:
@@ -81,13 +84,19 @@ class BotState:
         return queue_is_stale and self.queue_is_due and (self.only_queue_is_stale or not self.needs_refresh)
 
     @property
+    def is_behind(self) -> bool:
+        """Whether there is anything that a refresh is wanted for."""
+        return bool(self.stale) or self.asked is not None
+
+    @property
     def only_queue_is_stale(self) -> bool:
-        return {item.table for item in self.stale} == {REVIEW_QUEUE.name}
+        return self.asked is None and {item.table for item in self.stale} == {REVIEW_QUEUE.name}
 
     @property
     def reason(self) -> str:
         """Why a refresh is needed, in words."""
-        return "; ".join(f"{item.table}: {', '.join(item.reasons)}" for item in self.stale)
+        wish = [f"asked for by {self.asked.by}: {self.asked.reason}"] if self.asked else []
+        return "; ".join([*wish, *(f"{item.table}: {', '.join(item.reasons)}" for item in self.stale)])
 
     def waits_for(self, now: datetime) -> str | None:
         """In words, what a needed refresh still waits for; None when it can start."""
@@ -140,12 +149,18 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
         if reasons:
             stale.append(Stale(table.name, tuple(reasons)))
             causes.append([table.name, reasons, cause])
+    wish = asked(lake.bot_folder(bot.key))
+    if wish:
+        causes.append([wish.by, wish.reason, wish.at.isoformat()])
     if len(causes) > 1:
         # Each served turn changes what the queue is made from; that is no new reason to try anything else.
         causes = [cause for cause in causes if cause[0] != REVIEW_QUEUE.name]
     cause = hashlib.blake2b(json.dumps(causes, sort_keys=True).encode(), digest_size=8).hexdigest()
     attempt = last_attempt(lake.bot_folder(bot.key))
-    if attempt and (not stale or attempt.cause != cause or (attempt.kind is None and lake.is_being_written(bot.key))):
+    nothing_to_do = not stale and wish is None
+    if attempt and (
+        nothing_to_do or attempt.cause != cause or (attempt.kind is None and lake.is_being_written(bot.key))
+    ):
         attempt = None  # nothing to do, something else to do, or under way
     blocked = _blocked(commits, {item.table for item in stale}, bool(unread))
     held, retry_at = (None, None) if blocked else _held_by(attempt)
@@ -162,6 +177,7 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
         retry_at=retry_at,
         gather_until=_gather_until(commits["landing_files"], unread),
         queue_is_due=due,
+        asked=wish,
     )
 
 

@@ -146,6 +146,12 @@ class Resources(Section):
     processes: int | None = Field(None, ge=1)
 
 
+class Retention(Section):
+    """For how many days a version of a table can be read after another one has taken its place."""
+
+    days: float = Field(90.0, ge=1.0)
+
+
 class Bot(Section):
     """One chatbot of one tenant in one language, with every default filled in."""
 
@@ -164,6 +170,7 @@ class Bot(Section):
     review: Review = Review()
     messages: Messages
     resources: Resources = Resources()
+    retention: Retention = Retention()
 
     @property
     def tenant(self) -> str:

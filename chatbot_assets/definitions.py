@@ -13,9 +13,10 @@ from chatbot_assets.denoise.assets import labels
 from chatbot_assets.deploy.assets import deployments
 from chatbot_assets.embed.assets import embeddings
 from chatbot_assets.feedback.assets import conversations, review_decisions, review_queue
-from chatbot_assets.jobs import refresh, verify
+from chatbot_assets.jobs import maintain, refresh, refresh_all, verify
 from chatbot_assets.process.assets import utterances
 from chatbot_assets.refreshing import refreshing
+from chatbot_assets.schedules import nightly_verification, weekly_maintenance
 from chatbot_assets.sensors import reconcile
 from chatbot_assets.train.assets import models
 from chatbot_assets.validate.assets import evaluations
@@ -41,7 +42,8 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(models, evaluations, deployments, conversations, review_decisions, review_queue),
         ],
         asset_checks=VERIFICATIONS,
-        jobs=[refresh, verify],
+        jobs=[refresh, refresh_all, verify, maintain],
+        schedules=[nightly_verification(), weekly_maintenance()],
         sensors=[reconcile, alerts],
         resources=resources | overrides,
         executor=dg.in_process_executor,

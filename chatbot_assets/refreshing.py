@@ -9,10 +9,12 @@ from dagster._core.events import DagsterEventType
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import Bot, BotError, load_bot
+from chatbot_assets.tables import MATERIALISED
 from resources import attempts
 from resources.attempts import Kind
 from resources.environment import Home
 from resources.lakehouse import Lake
+from resources.requests import answered, asked
 
 KIND = "chatbot/failure_kind"
 """The metadata of a ``dg.Failure`` that tells whether its cause can pass: an ``attempts.Kind``, or ``SUPERSEDED``."""
@@ -55,7 +57,7 @@ class Refresh:
             state = bot_state(self.home, self.lake, load_bot(self.home.bots, self.key), settle=0.0)
         except BotError:
             return None
-        return state.cause if state.stale else None
+        return state.cause if state.is_behind else None
 
 
 @dg.resource(required_resource_keys={"home"})
@@ -73,10 +75,13 @@ def refreshing(context: dg.InitResourceContext) -> Iterator[Refresh]:
 
     with refresh.lake.writing(key, waiting):
         before = attempts.last_attempt(folder)
+        wish = asked(folder) if _is_whole(run) else None
         cause = refresh.cause()
         attempt = attempts.begin(folder, cause or "", run.run_id)
         yield refresh
         failure = _failure(instance, run.run_id, refresh)
+        if failure is None and wish is not None:
+            answered(folder, wish)
         if failure is not None:
             kind, reason, table = failure
             attempts.fail(folder, attempt, refresh.cause() or "", kind, reason, table)
@@ -84,6 +89,12 @@ def refreshing(context: dg.InitResourceContext) -> Iterator[Refresh]:
             attempts.restore(folder, before)  # a run of some tables that left the others as they were
         else:
             attempts.end(folder)
+
+
+def _is_whole(run: dg.DagsterRun) -> bool:
+    """Whether a run is a refresh of all tables."""
+    selected = run.asset_selection
+    return not selected or selected >= {dg.AssetKey(table.name) for table in MATERIALISED}
 
 
 def _failure(instance: dg.DagsterInstance, run_id: str, refresh: Refresh) -> tuple[Kind, str, str | None] | None:

@@ -11,7 +11,7 @@ import dagster as dg
 from chatbot_assets.automation import ATTEMPTS, BACK_OFF, BotState, bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.code_version import one_look
-from chatbot_assets.jobs import BOT_TAG, CAUSE_TAG, REASON_TAG, refresh
+from chatbot_assets.jobs import AFTER_REFRESHES, BOT_TAG, CAUSE_TAG, PRIORITY_TAG, REASON_TAG, refresh
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import REVIEW_QUEUE
 from resources.attempts import last_attempt
@@ -85,7 +85,7 @@ def _behind(home: Home, lake: Lake, keys: Iterable[str], said: list[str]) -> lis
                 continue
             if state.needs_refresh or state.needs_queue:
                 behind.append(state)
-            elif state.blocked and state.stale:
+            elif state.blocked and state.is_behind:
                 said.append(f"{key}: blocked: {state.blocked}")
     return behind
 
@@ -98,6 +98,7 @@ def _requests(
     said: list[str],
 ) -> list[dg.RunRequest]:
     """Runs for the bots that are behind, as many as there is room for; says of each other one why it waits."""
+    active = [run for run in active if not _lets_pass(run)]
     busy = {run.tags.get("dagster/partition") for run in active}
     running = [run for run in active if run.status != dg.DagsterRunStatus.QUEUED]
     most = instance.get_concurrency_config().run_queue_config
@@ -114,6 +115,11 @@ def _requests(
         else:
             said.append(f"{state.key}: {wait}")
     return requests
+
+
+def _lets_pass(run: dg.DagsterRun) -> bool:
+    """Whether the queue will start a refresh before this run, as it does with the runs of the night."""
+    return run.status == dg.DagsterRunStatus.QUEUED and run.tags.get(PRIORITY_TAG) == AFTER_REFRESHES
 
 
 def _silent_runs(instance: dg.DagsterInstance, lake: Lake, active: Iterable[dg.DagsterRun]) -> set[str]:

@@ -175,6 +175,15 @@ class Commit:
 
 
 @dataclass(frozen=True)
+class LogEntry:
+    """What a version added to the table's data files, and what it took from them."""
+
+    committed_at: datetime
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class StagedFile:
     """A Parquet file below the table's folder that no commit names yet."""
 
@@ -340,6 +349,35 @@ class LakeTable:
                 return None
             added += [self.path / unquote(action["add"]["path"]) for action in actions if "add" in action]
         return added
+
+    def files(self) -> dict[str, int]:
+        """Size in bytes of each data file of the newest version, by its path below the table's folder."""
+        return dict(self._active_files())
+
+    def history(self) -> list[LogEntry]:
+        """What each version did to the table's files, from version 0.
+
+        Raises:
+            LakeError: when the log does not hold every version.
+        """
+        versions = sorted(self._log_versions())
+        if versions != list(range(len(versions))):
+            raise LakeError(f"{self.path}: its log has gaps; restore the table")
+        history = []
+        for version in versions:
+            actions = self._log_actions(version)
+            info: dict[str, Any] = next((action["commitInfo"] for action in actions if "commitInfo" in action), {})
+            added, removed = (
+                tuple(unquote(action[kind]["path"]) for action in actions if kind in action)
+                for kind in ("add", "remove")
+            )
+            history.append(LogEntry(self._moment(version, info), added, removed))
+        return history
+
+    def _moment(self, version: int, info: Mapping[str, Any]) -> datetime:
+        """When a version was committed: as its ``commitInfo`` says or, where that says nothing, its log file."""
+        log_file = self.path / "_delta_log" / f"{version:020d}.json"
+        return datetime.fromtimestamp(info.get("timestamp", 0) / 1000 or log_file.stat().st_mtime, UTC)
 
     def _delta(self, version: int | None = None) -> "DeltaTable":
         from deltalake import DeltaTable
@@ -587,6 +625,13 @@ class LakeTable:
     def discard(self, change: Change) -> None:
         """Removes what was staged for a change that is not to be committed."""
         self._discard(change.adds)
+
+    def join_files(self, target_bytes: int) -> None:
+        """Writes small files as one, in a commit that changes no row; nothing when somebody was first."""
+        from deltalake.exceptions import CommitFailedError
+
+        with suppress(CommitFailedError):
+            self._delta().optimize.compact(target_size=target_bytes)
 
     def _discard(self, files: Iterable[StagedFile]) -> None:
         for folder in {(self.path / file.path).parent for file in files}:

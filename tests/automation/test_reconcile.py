@@ -18,7 +18,7 @@ from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from small_bot import KEY, Refreshed, SmallBot, row, small_rows, wait_for
 
-from chatbot_assets import automation, code_version, sensors
+from chatbot_assets import automation, code_version, refreshing, sensors
 from chatbot_assets.automation import ATTEMPTS
 from chatbot_assets.bot import bot_file
 from chatbot_assets.collect.withdrawal import withdraw
@@ -26,7 +26,7 @@ from chatbot_assets.definitions import build_defs
 from chatbot_assets.jobs import BOT_TAG, CAUSE_TAG, REASON_TAG, REFRESH
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.sensors import reconcile
-from resources import attempts
+from resources import attempts, requests
 from resources.lakehouse import LakeTable
 
 NORMALISER = "class Mine:\n    def __call__(self, text):\n        {}\n"
@@ -354,6 +354,63 @@ def test_when_dagster_s_storage_is_lost_nothing_is_computed_again(daemon: Daemon
         land_more(daemon.bot)
         (request,) = another.tick()
         assert another.execute(request).success, "and it goes on from there"
+
+
+# -- what people ask for ------------------------------------------------------------------------------------------
+
+
+def test_a_bot_that_is_up_to_date_and_asked_for_is_refreshed_once(daemon: Daemon) -> None:
+    bot, logs = daemon.bot, daemon.bot.logs()
+    requests.ask(bot.lake.bot_folder(KEY), "kim", "the demonstration is tomorrow")
+    (request,) = daemon.tick()
+    assert request.tags[REASON_TAG] == "asked for by kim: the demonstration is tomorrow"
+    assert daemon.tick() == []
+    refreshed = daemon.execute(request)
+    assert refreshed.success and refreshed.committed == set() and bot.logs() == logs
+    assert daemon.tick() == [] and not bot.state.is_behind
+    requests.ask(bot.lake.bot_folder(KEY), "kim", "the demonstration is tomorrow")
+    (again,) = daemon.tick()
+    assert again.run_key != request.run_key, "asking again is another wish"
+
+
+def test_a_wish_that_comes_while_the_bot_is_refreshed_is_met_by_another_refresh(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = daemon.bot.lake.bot_folder(KEY)
+    requests.ask(folder, "kim", "first")
+    (request,) = daemon.tick()
+    answered = requests.answered
+
+    def answer_after_another_wish(where: Path, wish: requests.Asked) -> None:
+        requests.ask(folder, "lee", "second")
+        answered(where, wish)
+
+    monkeypatch.setattr(refreshing, "answered", answer_after_another_wish)
+    assert daemon.execute(request).success
+    monkeypatch.setattr(refreshing, "answered", answered)
+    (second,) = daemon.tick()
+    assert second.tags[REASON_TAG] == "asked for by lee: second"
+    assert daemon.execute(second).success and daemon.tick() == []
+
+
+def test_a_refresh_of_some_tables_does_not_meet_a_wish_and_one_of_all_of_them_by_hand_does(daemon: Daemon) -> None:
+    bot = daemon.bot
+    requests.ask(bot.lake.bot_folder(KEY), "kim", "to be sure")
+    assert bot.refresh(daemon.instance, select=["labels"]).success and bot.state.asked
+    assert bot.refresh(daemon.instance).success and bot.state.asked is None
+    assert daemon.tick() == []
+
+
+def test_a_blocked_bot_that_is_asked_for_is_tried_once_more(broken: Daemon, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(automation, "ATTEMPTS", 1)
+    (request,) = broken.tick()
+    assert not broken.execute(request).success
+    assert broken.tick() == [] and broken.bot.state.blocked
+    requests.ask(broken.bot.lake.bot_folder(KEY), "kim", "the disk is free again")
+    (request,) = broken.tick()
+    assert request.tags[REASON_TAG].startswith("asked for by kim: the disk is free again; utterances: ")
+    assert not broken.execute(request).success
+    assert broken.tick() == [] and broken.bot.state.blocked
 
 
 # -- configuration ------------------------------------------------------------------------------------------------
