@@ -13,12 +13,13 @@ from typing import Any
 
 import dagster as dg
 
+from chatbot_assets.asset_pages import prepare_to_show, shown
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot, BotError
 from chatbot_assets.code_version import code_version, edited_modules
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.refreshing import KIND, SUPERSEDED, Refresh
-from chatbot_assets.tables import Table
+from chatbot_assets.tables import STAGES, Table
 from resources.delta_io import Materialisation, PinnedTable
 from resources.environment import Home, code_revision
 from resources.java import EngineError
@@ -39,6 +40,8 @@ OWNERS = {
     "feedback": "team:planners",
 }
 IO_MANAGER = "delta_io"
+STAGE_TAG = "chatbot/stage"
+"""The tag that sorts the assets in the order of the data's way."""
 
 
 class StageError(RuntimeError):
@@ -64,6 +67,7 @@ class Stage:
     run_id: str
     reason: str
     log: Callable[[str], None]
+    warn: Callable[[str], None]
 
     def code(self, place: str) -> str:
         """The code version of the module at a place in the bot's YAML, as recorded for this table."""
@@ -129,12 +133,14 @@ def delta_asset(
         with running(context, table, refreshing, engine, inputs) as (stage, meter):
             last = stage.last
             behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
+            if behind:
+                prepare_to_show(table)
             change = compute(stage) if behind else None
             record = stage.record(change) if change else None
             current = record or (last.record if last else None)
             assert current is not None
             yield dg.MaterializeResult(
-                value=Materialisation(stage.table, last, change, record, meter),
+                value=Materialisation(stage.table, last, change, record, meter, shown(stage, change, record)),
                 data_version=dg.DataVersion(current.data_version),
                 check_results=list(checks(current.notes)) if checks else [],
             )
@@ -150,13 +156,14 @@ def delta_asset(
 
 
 def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
-    """What the UI shows of a table: stage, owner, columns, kinds, description."""
+    """What the UI shows of a table: stage, owner, columns, kinds, tags, description."""
     columns = "\n".join(f"| `{c.name}` | {c.type} | {c.description} |" for c in table.columns)
     return {
         "partitions_def": BOTS,
         "group_name": table.stage,
         "kinds": {"deltalake", *kinds},
         "owners": [OWNERS[table.stage]],
+        "tags": {STAGE_TAG: f"{STAGES.index(table.stage) + 1}-{table.stage}"},
         "code_version": code_version(table.code),
         "description": f"{table.description}\n\nA row is {table.row}.\n\n| column | type | |\n|---|---|---|\n{columns}",
         "metadata": {
@@ -202,6 +209,7 @@ def running(
                 run_id=context.run.run_id,
                 reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
                 log=context.log.info,
+                warn=context.log.warning,
             ),
             meter,
         )

@@ -29,6 +29,11 @@ class Column:
     description: str
     made_from: tuple[str, ...] = ()
 
+    @property
+    def sources(self) -> list[tuple[str, str]]:
+        """Table and name of each column of ``made_from``."""
+        return [(table, column) for table, _, column in (source.partition(".") for source in self.made_from)]
+
 
 @dataclass(frozen=True)
 class Table:

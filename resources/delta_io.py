@@ -1,6 +1,7 @@
 """The IO manager: assets are given pinned tables, and what they return becomes one commit."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,13 +46,14 @@ class PinnedTable:
 
 @dataclass(frozen=True)
 class Materialisation:
-    """What an asset returns: a staged change, or None when its table is up to date."""
+    """What an asset returns: a staged change, or None when its table is up to date, and what its page shows of it."""
 
     table: LakeTable
     last: Commit | None
     change: Change | None
     record: Record | None
     meter: Meter
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -96,4 +98,4 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             "inputs": dg.MetadataValue.json({name: asdict(at) for name, at in record.signature.inputs.items()}),
             "notes": dg.MetadataValue.json(dict(record.notes)),
         }
-        context.add_output_metadata(metadata)
+        context.add_output_metadata(dict(obj.shown) | metadata)

@@ -283,9 +283,11 @@ class LakeTable:
 
     def batches(self, columns: Sequence[str], version: int | None = None) -> Iterator[pa.RecordBatch]:
         """The rows in batches, for work that must not hold them all."""
-        if self.last() is None:
-            return
-        for path, _ in self._active_files(version):
+        if self.last() is not None:
+            yield from self._batches_of([path for path, _ in self._active_files(version)], columns)
+
+    def _batches_of(self, files: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        for path in files:
             file = pq.ParquetFile(self.path / path)
             present = set(columns) & set(file.schema_arrow.names)
             for batch in file.iter_batches(columns=sorted(present)):
@@ -297,6 +299,16 @@ class LakeTable:
                     for name in columns
                 ]
                 yield pa.RecordBatch.from_arrays(arrays, names=list(columns))
+
+    def arrow_of(self, files: Iterable[str], columns: Sequence[str]) -> pa.Table:
+        """The rows of some of the table's files, staged ones too, in the table's own types."""
+        schema = pa.schema([self.table.schema.field(name) for name in columns])
+        return pa.Table.from_batches([batch.cast(schema) for batch in self._batches_of(files, columns)], schema)
+
+    def files_after(self, change: "Change") -> list[str]:
+        """The data files that the table will have when a change is committed."""
+        before = [path for path, _ in self._active_files()] if self.last() else []
+        return [*(path for path in before if path not in change.removes), *(file.path for file in change.adds)]
 
     def frame(self, spark: "SparkSession", version: int | None = None) -> "DataFrame":
         """A lazy DataFrame, pinned to a version so that it never reads whatever is newest when it is evaluated."""
