@@ -24,7 +24,8 @@ GREY = "#bbbbbb"
 WIDTH = 7.0
 """Inches (of 72 points) of every picture."""
 NAME_CHARACTERS = 26
-DECIMALS = re.compile(rb"(\d+\.\d)\d+")
+NEEDLESS = re.compile(rb"(?<=\d\.\d)\d+|^ +|<!--.*?-->\n?", re.MULTILINE)
+"""What can be left out of an SVG unseen: further decimals, indents and comments."""
 BINS = 20
 _drawing = threading.Lock()
 
@@ -76,7 +77,7 @@ def matrix(title: str, rows: Sequence[str], columns: Sequence[str], counts: NDAr
         for row, column in zip(*np.nonzero(counts), strict=True):
             share = float(shares[row, column])
             colour = COLOURS[0] if rows[row] == columns[column] else COLOURS[5]
-            axes.barh(row, 1, left=column - 0.5, height=1, color=colour, alpha=0.2 + 0.6 * share)
+            axes.barh(row, 1, left=column - 0.5, height=1, color=colour, alpha=0.2 + 0.6 * share, clip_on=False)
             axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=8)
         axes.set_yticks(range(len(rows)), [_short(name) for name in rows])
         axes.set_xticks(range(len(columns)), [_short(name) for name in columns], rotation=35, ha="right")
@@ -142,6 +143,7 @@ def _figure(
         "svg.hashsalt": "chatbot",
         "text.parse_math": False,
         "font.family": "sans-serif",
+        "font.sans-serif": ["DejaVu Sans"],
         "font.size": 8,
     }
     # Settings and warning filters belong to the process.
@@ -163,7 +165,7 @@ def _figure(
         yield axes, svg
         written = io.BytesIO()
         figure.savefig(written, format="svg", metadata={"Date": None})
-        svg.write(DECIMALS.sub(rb"\1", written.getvalue()))
+        svg.write(NEEDLESS.sub(b"", written.getvalue()))
 
 
 def _legend(axes: "Axes") -> None:

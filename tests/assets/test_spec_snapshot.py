@@ -12,7 +12,7 @@ SNAPSHOT = Path(__file__).with_name("specs.txt")
 
 
 def describe_graph() -> str:
-    """Every asset with its group, place in the data's way, inputs, kinds, owners and checks, in the order of their names."""
+    """Every asset with its group, stage, inputs, kinds, owners and checks, in the order of their names."""
     definitions = build_defs()
     graph = definitions.resolve_asset_graph()
     checks = {
