@@ -40,6 +40,7 @@ def shown(stage: "Stage", change: Change | None, record: Record | None) -> dict[
         metadata["dagster/column_lineage"] = lineage
     if current is not None:
         metadata |= numbers(table.name, current.notes)
+        metadata["module_versions"] = dg.MetadataValue.json(dict(current.signature.code))
     if change is None or record is None:
         made = f" of {last.committed_at:%Y-%m-%d %H:%M} UTC" if last else ""
         version = last.version if last else 0
