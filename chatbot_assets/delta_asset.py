@@ -15,6 +15,7 @@ from typing import Any
 import dagster as dg
 import pyarrow as pa
 
+from chatbot_assets.asset_pages import prepare_to_show, shown
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot, BotError
 from chatbot_assets.checks import check_result
@@ -26,7 +27,7 @@ from chatbot_assets.quality.declarations import CHECKS
 from chatbot_assets.quality.findings import Finding, from_notes, to_notes
 from chatbot_assets.quality.view import View
 from chatbot_assets.refreshing import KIND, SUPERSEDED, Refresh
-from chatbot_assets.tables import Table
+from chatbot_assets.tables import STAGES, Table
 from resources.delta_io import Materialisation, PinnedTable
 from resources.environment import Home, code_revision
 from resources.java import EngineError
@@ -55,6 +56,8 @@ every asset, also one that finds nothing to do; the nightly verification materia
 whose sensor is off, or to which nobody has brought data for long. Whether one bot is behind is told by the check
 ``up_to_date`` of ``dialogues`` and ``deployments``, which an idle bot passes.
 """
+STAGE_TAG = "chatbot/stage"
+"""The tag that sorts the assets in the order of the data's way."""
 
 
 class StageError(RuntimeError):
@@ -80,6 +83,7 @@ class Stage:
     run_id: str
     reason: str
     log: Callable[[str], None]
+    warn: Callable[[str], None]
 
     def code(self, place: str) -> str:
         """The code version of the module at a place in the bot's YAML, as recorded for this table."""
@@ -146,12 +150,15 @@ def delta_asset(
         with running(context, table, refreshing, engine, inputs) as (stage, meter):
             last = stage.last
             behind = last is None or last.record is None or stage.signature.differences(last.record.signature)
+            if behind:
+                prepare_to_show(table)
             change, results = yield from audited(stage, compute(stage) if behind else None)
             record = stage.record(change) if change else None
             current = record or (last.record if last else None)
             assert current is not None
+            meter.stop()
             yield dg.MaterializeResult(
-                value=Materialisation(stage.table, last, change, record, meter),
+                value=Materialisation(stage.table, last, change, record, meter, shown(stage, change, record)),
                 data_version=dg.DataVersion(current.data_version),
                 check_results=[*results, *(checks(current.notes) if checks else ())],
             )
@@ -167,7 +174,7 @@ def delta_asset(
 
 
 def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
-    """What the UI shows of a table: stage, owner, columns, kinds, description."""
+    """What the UI shows of a table: stage, owner, columns, kinds, tags, description."""
     columns = "\n".join(f"| `{c.name}` | {c.type} | {c.description} |" for c in table.columns)
     return {
         "partitions_def": BOTS,
@@ -175,6 +182,7 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
         "kinds": {"deltalake", *kinds},
         "owners": [OWNERS[table.stage]],
         "freshness_policy": FRESH,
+        "tags": {STAGE_TAG: f"{STAGES.index(table.stage) + 1}-{table.stage}"},
         "code_version": code_version(table.code),
         "description": f"{table.description}\n\nA row is {table.row}.\n\n| column | type | |\n|---|---|---|\n{columns}",
         "metadata": {
@@ -258,6 +266,7 @@ def running(
                 run_id=context.run.run_id,
                 reason=context.run.tags.get("chatbot/reason", "asked for by hand"),
                 log=context.log.info,
+                warn=context.log.warning,
             ),
             meter,
         )

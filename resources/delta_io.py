@@ -1,6 +1,7 @@
 """The IO manager: assets are given pinned tables, and what they return becomes one commit."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,14 @@ class PinnedTable:
 
 @dataclass(frozen=True)
 class Materialisation:
-    """What an asset returns: a staged change, or None when its table is up to date."""
+    """What an asset returns: a staged change, or None when its table is up to date, and what its page shows of it."""
 
     table: LakeTable
     last: Commit | None
     change: Change | None
     record: Record | None
     meter: Meter
+    shown: Mapping[str, Any] = field(default_factory=dict)
 
 
 class DeltaIOManager(dg.ConfigurableIOManager):
@@ -88,7 +90,7 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             "seconds": round(obj.meter.seconds, 3),
             "peak_memory_mb": round((obj.meter.peak_bytes or 0) / 1e6, 1),
         }
-        context.add_output_metadata(recorded_metadata(obj.table, now, record) | own)
+        context.add_output_metadata(dict(obj.shown) | recorded_metadata(obj.table, now, record) | own)
 
 
 def recorded_metadata(table: LakeTable, commit: Commit, record: Record) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+SERVICE_URL = "CHATBOT_SERVICE_URL"
+"""The environment variable that tells a refresh where the chat service answers, for a link to its start page."""
 
 
 @dataclass(frozen=True)

@@ -318,6 +318,11 @@ class LakeTable:
         removed = set(change.removes)
         return [*(path for path in now if path not in removed), *(file.path for file in change.adds)]
 
+    def arrow_of(self, files: Iterable[str], columns: Sequence[str]) -> pa.Table:
+        """The rows of some of the table's files, staged ones too, as an Arrow table in the table's own types."""
+        schema = pa.schema([self.table.schema.field(name) for name in columns])
+        return pa.Table.from_batches(self.read_files(files, columns), schema)
+
     def frame(self, spark: "SparkSession", version: int | None = None) -> "DataFrame":
         """A lazy DataFrame, pinned to a version so that it never reads whatever is newest when it is evaluated."""
         last = self.last()
@@ -350,7 +355,7 @@ class LakeTable:
             added += [self.path / unquote(action["add"]["path"]) for action in actions if "add" in action]
         return added
 
-    def files(self) -> dict[str, int]:
+    def file_sizes(self) -> dict[str, int]:
         """Size in bytes of each data file of the newest version, by its path below the table's folder."""
         return dict(self._active_files())
 

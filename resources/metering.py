@@ -16,12 +16,13 @@ class Meter:
 
     def __init__(self) -> None:
         self._started = time.monotonic()
+        self._ended: float | None = None
         self._memory = TreeMemory(os.getpid())
 
     @property
     def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self._started
+        """Seconds from the start until now or until it was stopped."""
+        return (self._ended or time.monotonic()) - self._started
 
     @property
     def peak_bytes(self) -> int | None:
@@ -29,7 +30,8 @@ class Meter:
         return self._memory.peak_bytes
 
     def stop(self) -> None:
-        """Ends the sampling."""
+        """Ends the measuring."""
+        self._ended = self._ended or time.monotonic()
         self._memory.stop()
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from chatbot_assets.asset_pages import shown
 from chatbot_assets.checks import check_specs
 from chatbot_assets.collect.landing import listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, read_landing, unread_files
@@ -70,7 +71,7 @@ def landing(
                 raise LakeError(f"{name}: rows were written by something else; restore the table")
             yield dg.MaterializeResult(
                 asset_key=name,
-                value=Materialisation(table, last, change, record, meter),
+                value=Materialisation(table, last, change, record, meter, shown(own, change, record)),
                 data_version=dg.DataVersion(current.data_version),
                 check_results=results,
             )

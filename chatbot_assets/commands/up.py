@@ -19,7 +19,7 @@ from chatbot_assets.commands import UserError
 from chatbot_assets.commands.dagster_home import prepare_dagster_home
 from chatbot_assets.commands.doctor import port_is_free
 from chatbot_assets.deploy.record import live_deployment
-from resources.environment import PROJECT, Home
+from resources.environment import PROJECT, SERVICE_URL, Home
 from resources.lakehouse import Lake
 from serving.tokens import TOKENS_FILE, ensure_tokens
 
@@ -44,14 +44,15 @@ def run(*, port: int, dagster_port: int, demo: bool) -> None:
         prepare_dagster_home(home)
         if demo:
             _land_demo(home)
-        dagster = f"http://127.0.0.1:{dagster_port}"
+        dagster, service = f"http://127.0.0.1:{dagster_port}", f"http://127.0.0.1:{port}"
+        os.environ[SERVICE_URL] = service
         children = {
             "dagster": _start("dagster", home, ["-m", "dagster", "dev", *_dagster_arguments(dagster_port)]),
             "service": _start("service", home, ["-m", "serving", "--port", str(port), "--dagster", dagster]),
         }
         try:
             _say(f"starting; logs are in {home.logs}")
-            _wait_for(f"http://127.0.0.1:{port}/healthz", children, home)
+            _wait_for(f"{service}/healthz", children, home)
             _wait_for(f"{dagster}/server_info", children, home)
             _introduce(port, dagster)
             _follow(home, children, port)

@@ -28,7 +28,7 @@ def _observed(table: Table) -> dg.SourceAsset:
     asset: dg.SourceAsset = dg.observable_source_asset(
         name=table.name,
         # An observed asset takes kinds as tags, and no owners.
-        tags={f"dagster/kind/{kind}": "" for kind in shown["kinds"]},
+        tags={f"dagster/kind/{kind}": "" for kind in shown["kinds"]} | shown["tags"],
         **{name: shown[name] for name in ("group_name", "description", "metadata", "partitions_def")},
     )(versions)
     return asset

@@ -15,8 +15,8 @@ def compact(table: LakeTable) -> tuple[int, int]:
     somebody else commits first (only ``conversations`` and ``review_decisions`` have other writers), the table stays as
     it is until the next time.
     """
-    before = table.files()
+    before = table.file_sizes()
     if sum(size < SMALL_BYTES for size in before.values()) < MANY_FILES:
         return len(before), len(before)
     table.join_files(TARGET_BYTES)
-    return len(before), len(table.files())
+    return len(before), len(table.file_sizes())

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def _compute(stage: Stage) -> Change:
     from chatbot_assets.train.rows import read_rows
     from chatbot_assets.validate.evaluation import (
+        confusion,
         evaluate_rows,
         measure_latency,
         metric_rows,
@@ -63,6 +64,7 @@ def _compute(stage: Stage) -> Change:
             "overall": {name: value for name, value in metrics.items() if name != "per_intent"},
             "sample": sample_replies(rows, replies),
             "champion": champion_id,
+            "confusion": confusion(rows, replies),
         },
     )
 

@@ -1,6 +1,7 @@
 """Measures a model on the held-out utterances, with the code that serves it."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,9 @@ LATENCY_ROWS = 50
 """Held-out turns that are asked one by one to time them."""
 SAMPLE_ROWS = 20
 """Held-out turns whose replies are kept for the verification of the deployment."""
+CONFUSED_INTENTS = 10
+"""Intents whose guesses are kept to be looked at."""
+NOTHING = "(nothing)"
 
 
 def evaluated_row(
@@ -69,6 +73,21 @@ def sample_replies(rows: TrainingRows, replies: Sequence[Reply]) -> list[dict[st
         }
         for place in _spread(len(rows.ids), SAMPLE_ROWS)
     ]
+
+
+def confusion(rows: TrainingRows, replies: Sequence[Reply]) -> list[tuple[str, str, int]]:
+    """Triples (right intent, best guess, rows), right guesses too, among the intents that are confused most."""
+    pairs = Counter(
+        (intent, reply.candidates[0].intent or NOTHING if reply.candidates else NOTHING)
+        for reply, intent in zip(replies, rows.intents, strict=True)
+        if intent is not None
+    )
+    wrong: Counter[str] = Counter()
+    for (intent, guess), number in pairs.items():
+        if intent != guess:
+            wrong.update({intent: number, guess: number})
+    shown = {NOTHING, *sorted(wrong, key=lambda name: (-wrong[name], name))[:CONFUSED_INTENTS]}
+    return sorted((*pair, number) for pair, number in pairs.items() if shown.issuperset(pair))
 
 
 def metric_rows(

@@ -6,12 +6,13 @@ After an intended change: ``python tests/assets/test_spec_snapshot.py`` writes t
 from pathlib import Path
 
 from chatbot_assets.definitions import build_defs
+from chatbot_assets.delta_asset import STAGE_TAG
 
 SNAPSHOT = Path(__file__).with_name("specs.txt")
 
 
 def describe_graph() -> str:
-    """Every asset with its group, inputs, kinds, owners and checks, in the order of their names."""
+    """Every asset with its group, stage, inputs, kinds, owners and checks, in the order of their names."""
     definitions = build_defs()
     graph = definitions.resolve_asset_graph()
     checks = {
@@ -27,6 +28,7 @@ def describe_graph() -> str:
         node = graph.get(key)
         lines = {
             "group": node.group_name,
+            "stage": node.tags[STAGE_TAG],
             "made by": "a refresh" if node.is_materializable else "others; observed",
             "partitions": node.partitions_def.name if node.partitions_def else "none",
             "deps": ", ".join(sorted(parent.to_user_string() for parent in node.parent_keys)),
