@@ -23,8 +23,9 @@ from dagster._core.definitions.data_version import (
 )
 
 from chatbot_assets.automation import NOT_WRITTEN_YET
-from chatbot_assets.checks import MAY_BE_DEPLOYED, may_be_deployed
+from chatbot_assets.checks import MAY_BE_DEPLOYED, check_result, check_specs, may_be_deployed
 from chatbot_assets.code_version import code_version
+from chatbot_assets.quality.findings import from_notes
 from chatbot_assets.tables import EVALUATIONS, MATERIALISED, SOURCES, TABLES, Table
 from resources.delta_io import recorded_metadata
 from resources.lakehouse import Commit, InputVersion, Lake, Record
@@ -72,10 +73,9 @@ def report_bot(instance: dg.DagsterInstance, lake: Lake, key: str) -> Reported:
             )
         )
         materialisations += 1
-        if table is EVALUATIONS:
-            for evaluation in _checks(instance, key, last.record):
-                instance.report_runless_asset_event(evaluation)
-                checks += 1
+        for evaluation in _checks(instance, table, key, last.record):
+            instance.report_runless_asset_event(evaluation)
+            checks += 1
     return Reported(materialisations, observations, checks)
 
 
@@ -155,14 +155,21 @@ def _tags_of(event: dg.EventLogRecord) -> dict[str, str]:
     return dict(event.event_log_entry.tags or {})
 
 
-def _checks(instance: dg.DagsterInstance, key: str, record: Record) -> Iterator[dg.AssetCheckEvaluation]:
-    """The check that the evaluation left in its notes, about the materialisation that was just reported."""
-    target = _latest(instance, EVALUATIONS.name, key)
+def _checks(instance: dg.DagsterInstance, table: Table, key: str, record: Record) -> Iterator[dg.AssetCheckEvaluation]:
+    """The checks that the commit noted, about the materialisation that was just reported."""
+    target = _latest(instance, table.name, key)
     assert target is not None
-    for result in may_be_deployed(record.notes):
+    specs = {spec.name: spec for spec in check_specs(table)}
+    noted = from_notes(record.notes).values()
+    results = [check_result(finding, table) for finding in noted if finding.check in specs]
+    if table is EVALUATIONS:
+        results += may_be_deployed(record.notes)
+        specs[MAY_BE_DEPLOYED.name] = MAY_BE_DEPLOYED
+    for result in results:
+        name = result.check_name or ""
         yield dg.AssetCheckEvaluation(
-            asset_key=dg.AssetKey(EVALUATIONS.name),
-            check_name=MAY_BE_DEPLOYED.name,
+            asset_key=dg.AssetKey(table.name),
+            check_name=name,
             passed=result.passed,
             metadata=result.metadata,
             target_materialization_data=AssetCheckEvaluationTargetMaterializationData(
@@ -170,6 +177,6 @@ def _checks(instance: dg.DagsterInstance, key: str, record: Record) -> Iterator[
             ),
             severity=result.severity,
             description=result.description,
-            blocking=MAY_BE_DEPLOYED.blocking,
-            partition=key if MAY_BE_DEPLOYED.partitions_def is not None else None,
+            blocking=specs[name].blocking,
+            partition=key,
         )
