@@ -35,12 +35,7 @@ def shown(stage: "Stage", change: Change | None, record: Record | None) -> dict[
     table, last = stage.table.table, stage.last
     before = last.record if last else None
     current = record or before
-    metadata: dict[str, Any] = links(stage)
-    if lineage := column_lineage(table):
-        metadata["dagster/column_lineage"] = lineage
-    if current is not None:
-        metadata |= numbers(table.name, current.notes)
-        metadata["module_versions"] = dg.MetadataValue.json(dict(current.signature.code))
+    metadata: dict[str, Any] = {}
     if change is None or record is None:
         made = f" of {last.committed_at:%Y-%m-%d %H:%M} UTC" if last else ""
         version = last.version if last else 0
@@ -52,6 +47,12 @@ def shown(stage: "Stage", change: Change | None, record: Record | None) -> dict[
             metadata |= _changes(stage, change) | _pictures(stage, change)
         except Exception as error:
             stage.warn(f"{table.name}: its page shows less, since {type(error).__name__}: {error}")
+    if current is not None:
+        metadata |= numbers(table.name, current.notes)
+        metadata["module_versions"] = dg.MetadataValue.json(dict(current.signature.code))
+    metadata |= links(stage)
+    if lineage := column_lineage(table):
+        metadata["dagster/column_lineage"] = lineage
     metadata["seconds_to_show"] = round(time.perf_counter() - started, 3)
     return {
         name: dg.MetadataValue.md(value) if isinstance(value, Markdown) else value for name, value in metadata.items()
