@@ -72,7 +72,7 @@ def histogram(title: str, parts: Mapping[str, Sequence[float]], label: str) -> b
 
 def matrix(title: str, rows: Sequence[str], columns: Sequence[str], counts: NDArray[np.int64]) -> bytes:
     """Counts (rows, columns) as numbers on a blue that grows darker with the row's share; equal names in orange."""
-    with _figure(title, 1.6 + 0.26 * len(rows), rows, below=1.0) as (axes, svg):
+    with _figure(title, 1.6 + 0.26 * len(rows), rows, below=1.3) as (axes, svg):
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         for row, column in zip(*np.nonzero(counts), strict=True):
             share = float(shares[row, column])
@@ -116,7 +116,7 @@ def dots(title: str, groups: Mapping[str, NDArray[np.float64]]) -> bytes:
                     color=next(colours) if name else GREY,
                     linewidth=4,
                     capstyle="round",
-                    label=_short(name, 18) if name else "other",
+                    label=_short(name, 16) if name else "other",
                 )
             )
         everything = np.concatenate(list(groups.values()))
@@ -154,7 +154,7 @@ def _figure(
         figure = Figure(figsize=(WIDTH, height))
         FigureCanvasSVG(figure)
         left = 0.45 + max((_width(_short(name)) for name in names), default=0.0) * 0.068
-        axes = figure.add_axes((left / WIDTH, below / height, 0.78 - left / WIDTH, 1 - (below + 0.42) / height))
+        axes = figure.add_axes((left / WIDTH, below / height, 0.76 - left / WIDTH, 1 - (below + 0.42) / height))
         axes.spines[["top", "right"]].set_visible(False)
         figure.text(0.01, 1 - 0.2 / height, title, fontsize=10, va="center", fontweight="bold")
         if label:

@@ -142,7 +142,7 @@ def _confusion(pairs: Sequence[tuple[str, str, int]]) -> Shown:
     counts = np.zeros((len(names), len(columns)), np.int64)
     for expected, given, number in pairs:
         counts[names.index(expected), columns.index(given)] += number
-    title = f"Most often {wrong[0][0][:24]} is taken for {wrong[0][1][:24]} (row: what is right; column: the guess)"
+    title = f"Rows: what is right. Columns: the guess. Most often {wrong[0][0][:18]} → {wrong[0][1][:18]}"
     return {"confusions": picture(title, charts.matrix(title, names, columns, counts))}
 
 
