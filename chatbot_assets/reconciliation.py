@@ -135,6 +135,8 @@ def _is_known(instance: dg.DagsterInstance, table: Table, key: str, record: Reco
         pointer = tags.get(get_input_event_pointer_tag(dg.AssetKey(name)), NULL_EVENT_POINTER)
         if newest is None or _version(newest) != read.data_version or pointer == NULL_EVENT_POINTER:
             continue  # to report it again would make no difference
+        if int(pointer) >= newest.storage_id:
+            continue
         said = _latest(instance, name, key, until=int(pointer))
         if said is None or _version(said) != read.data_version:
             return False

@@ -71,11 +71,11 @@ def data_versions(instance: dg.DagsterInstance) -> dict[str, str]:
     return {name: found["dagster/data_version"] for name, found in tags.items()}
 
 
-def staleness(bot: SmallBot, instance: dg.DagsterInstance) -> dict[str, StaleStatus]:
+def staleness(bot: SmallBot, instance: dg.DagsterInstance, key: str = KEY) -> dict[str, StaleStatus]:
     """What Dagster itself says of each asset."""
     graph = build_defs({"home": bot.home}).resolve_asset_graph()
     resolver = CachingStaleStatusResolver(instance, graph, LoadingContextForTest(instance))
-    return {name: resolver.get_status(dg.AssetKey(name), KEY) for name in NAMES}
+    return {name: resolver.get_status(dg.AssetKey(name), key) for name in NAMES}
 
 
 def test_status_is_right_without_dagster_storage_and_makes_none(lost: SmallBot) -> None:
@@ -137,6 +137,16 @@ def test_a_second_time_there_is_nothing_to_report_nor_is_there_after_a_refresh(l
     lost.land("more.jsonl", [row("Where is my umbrella", "weather")])
     with dg.DagsterInstance.get() as instance:
         assert lost.refresh(instance).success
+    assert counts(reconcile.run()) == NOTHING
+
+
+def test_bots_with_equal_tables_are_not_taken_for_each_other(lost: SmallBot) -> None:
+    shutil.copytree(lost.lake.bot_folder(KEY), lost.lake.bot_folder(OTHER))
+    report = reconcile.run()
+    assert [bot["materialisations"] for bot in report["bots"]] == [len(NAMES)] * 2
+    with dg.DagsterInstance.get() as instance:
+        for key in (KEY, OTHER):
+            assert set(staleness(lost, instance, key).values()) == {StaleStatus.FRESH}
     assert counts(reconcile.run()) == NOTHING
 
 
