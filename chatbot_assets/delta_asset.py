@@ -188,7 +188,10 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
         "freshness_policy": FRESH,
         "tags": {STAGE_TAG: f"{STAGES.index(table.stage) + 1}-{table.stage}"},
         "code_version": code_version(table.code),
-        "description": f"{table.description}\n\nA row is {table.row}.\n\n| column | type | | made from |\n|---|---|---|---|\n{columns}",
+        "description": (
+            f"{table.description}\n\nA row is {table.row}.\n\n"
+            f"| column | type | | made from |\n|---|---|---|---|\n{columns}"
+        ),
         "metadata": {
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(c.name, str(c.type), c.description) for c in table.columns]
