@@ -175,11 +175,9 @@ def delta_asset(
 
 def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
     """What the UI shows of a table: stage, owner, columns, kinds, tags, description."""
-    # Dagster's open-source UI keeps the lineage of columns without showing it, so it stands here too.
-    columns = "\n".join(
-        f"| `{c.name}` | {c.type} | {c.description} | {', '.join(f'`{source}`' for source in c.made_from)} |"
-        for c in table.columns
-    )
+    # Dagster's open-source UI shows the columns, but not their lineage.
+    sources = "\n".join(f"| `{c.name}` | {', '.join(c.made_from)} |" for c in table.columns if c.made_from)
+    lineage = f"\n\n| column | made from |\n|---|---|\n{sources}" if sources else ""
     return {
         "partitions_def": BOTS,
         "group_name": table.stage,
@@ -188,10 +186,7 @@ def asset_properties(table: Table, kinds: set[str]) -> dict[str, Any]:
         "freshness_policy": FRESH,
         "tags": {STAGE_TAG: f"{STAGES.index(table.stage) + 1}-{table.stage}"},
         "code_version": code_version(table.code),
-        "description": (
-            f"{table.description}\n\nA row is {table.row}.\n\n"
-            f"| column | type | | made from |\n|---|---|---|---|\n{columns}"
-        ),
+        "description": f"{table.description}\n\nA row is {table.row}.{lineage}",
         "metadata": {
             "dagster/column_schema": dg.TableSchema(
                 [dg.TableColumn(c.name, str(c.type), c.description) for c in table.columns]
