@@ -23,7 +23,7 @@ from chatbot_assets.automation import ATTEMPTS
 from chatbot_assets.bot import bot_file
 from chatbot_assets.collect.withdrawal import withdraw
 from chatbot_assets.definitions import build_defs
-from chatbot_assets.jobs import BOT_TAG, CAUSE_TAG, REASON_TAG, REFRESH
+from chatbot_assets.jobs import AFTER_REFRESHES, BOT_TAG, CAUSE_TAG, PRIORITY_TAG, REASON_TAG, REFRESH
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.sensors import reconcile
 from resources import attempts, requests
@@ -619,6 +619,19 @@ def test_no_more_runs_are_asked_for_than_there_is_room_for_and_all_bots_get_thei
         for request in requests:
             assert daemon.execute(request).success
     assert sorted(map(str, served)) == [f"many.bot-{number}" for number in range(6)]
+
+
+def test_a_run_of_the_night_that_waits_in_the_queue_holds_up_no_refresh_and_one_that_runs_does(daemon: Daemon) -> None:
+    at_night = dg.RunRequest(partition_key=KEY, tags={"dagster/partition": KEY, PRIORITY_TAG: AFTER_REFRESHES})
+    waiting = [daemon.submit(at_night, DagsterEventType.RUN_ENQUEUED) for _ in range(30)]
+    land_more(daemon.bot)
+    (request,) = daemon.tick()
+    assert request.partition_key == KEY and PRIORITY_TAG not in request.tags
+    land_more(daemon.bot, "yet-more.jsonl")
+    daemon.instance.report_dagster_event(
+        DagsterEvent(DagsterEventType.RUN_STARTING.value, job_name=REFRESH), waiting[0].run_id
+    )
+    assert daemon.tick() == [] and daemon.said == f"{KEY}: a run is under way"
 
 
 def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_ago(
