@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,6 +28,7 @@ DEMO_TENANT = "demo"
 LOOK_SECONDS = 1.0
 STOP_SECONDS = 20
 START_SECONDS = 180
+LOG_BYTES = 10_000_000
 
 
 def run(*, port: int, dagster_port: int, demo: bool) -> None:
@@ -148,6 +150,16 @@ def _check_alive(children: dict[str, Any], home: Home) -> None:
             raise UserError(f"{name} ended by itself (status {status}): {_last_line(log)}; see {log}")
 
 
+def _keep_short(log: Path) -> None:
+    """Moves what a large log holds to ``<name>.log.1``.
+
+    Its writers append, so they go on at the beginning of the emptied file; what they say at that moment may be lost.
+    """
+    if log.stat().st_size > LOG_BYTES:
+        shutil.copyfile(log, log.with_name(f"{log.name}.1"))
+        os.truncate(log, 0)
+
+
 def _last_line(log: Path) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     return lines[-1][:200] if lines else "it said nothing"
@@ -165,6 +177,8 @@ def _follow(home: Home, children: dict[str, Any], port: int) -> None:
     said: dict[str, str] = {}
     while True:
         _check_alive(children, home)
+        for name in children:
+            _keep_short(home.logs / f"{name}.log")
         tenants = {key.partition(".")[0] for key in bot_keys(home.bots)}
         for tenant, token in sorted(ensure_tokens(home.root / TOKENS_FILE, tenants).items()):
             if tenant in tenants and said.get(f"token of {tenant}") != token:
