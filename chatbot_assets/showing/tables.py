@@ -265,7 +265,7 @@ def _steps(measured: Sequence[Mapping[str, Any]]) -> list[Markdown]:
 
 
 def _difference(now: float | None, before: float | None) -> Markdown:
-    return Markdown("–" if now is None or before is None else f"{now - before:+.3f}")
+    return Markdown("–" if now is None or before is None else f"{round(now - before, 3) + 0.0:+.3f}")
 
 
 def _where(rows: pa.Table, column: str, value: str | None) -> pa.Table:
