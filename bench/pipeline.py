@@ -55,16 +55,15 @@ class Refreshed:
         return self.report["assets"][name][figure]
 
     def modules(self) -> list[dict[str, Any]]:
-        """What each stage took, the slowest first: the first one is the bottleneck."""
-        rows = [
-            {
-                "module": name,
-                "seconds": asset["seconds"],
-                "rows_per_second": round(asset["rows_in"] / max(asset["seconds"], 0.001)),
-                "peak_memory_mb": asset["peak_memory_mb"],
-            }
-            for name, asset in self.report["assets"].items()
-        ]
+        """What each stage and each module in it took, the slowest first: the first one is the bottleneck."""
+        rows = []
+        for name, asset in self.report["assets"].items():
+            rate = round(asset["rows_in"] / max(asset["seconds"], 0.001))
+            memory = {"peak_memory_mb": asset["peak_memory_mb"]}
+            rows.append({"module": name, "seconds": asset["seconds"], "rows_per_second": rate} | memory)
+            for module, cost in asset["modules"].items():
+                rate = cost["rows_per_second"]
+                rows.append({"module": module, "seconds": cost["seconds"], "rows_per_second": rate} | memory)
         return sorted(rows, key=lambda row: -row["seconds"])
 
     @property

@@ -89,6 +89,16 @@ class DeltaIOManager(dg.ConfigurableIOManager):
             "rows_reused": change.rows_reused if change else record.rows_in,
             "seconds": round(obj.meter.seconds, 3),
             "peak_memory_mb": round((obj.meter.peak_bytes or 0) / 1e6, 1),
+            "modules": dg.MetadataValue.json(
+                {
+                    name: {
+                        "seconds": round(cost.seconds, 3),
+                        "rows": cost.rows,
+                        "rows_per_second": round(cost.rows / max(cost.seconds, 0.001)),
+                    }
+                    for name, cost in obj.meter.modules.items()
+                }
+            ),
         }
         context.add_output_metadata(dict(obj.shown) | recorded_metadata(obj.table, now, record) | own)
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from chatbot_assets.augment.paraphraser import Paraphraser
 from chatbot_assets.modules import ModuleRef
+from resources.metering import timed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,9 +59,12 @@ class MakeCandidates:
             # Made with the first text: loading rules takes seconds, and most refreshes have no new text for them.
             paraphrase = paraphrase or Paraphraser(self.rules, self.flows, self.limit)
             normalise, segment = self.normaliser.load(), self.segmenter.load()
+            found_rows = batch.select(["text_id", "text", "text_key"]).to_pylist()
+            with timed("augment.rules", len(found_rows)):
+                proposed = [paraphrase(row["text"]) for row in found_rows]
             rows = []
-            for row in batch.select(["text_id", "text", "text_key"]).to_pylist():
-                found = {normalise(one.text): one.rule for one in reversed(paraphrase(row["text"]))}
+            for row, paraphrases in zip(found_rows, proposed, strict=True):
+                found = {normalise(one.text): one.rule for one in reversed(paraphrases)}
                 kept = [(text, rule) for text, rule in reversed(found.items()) if text and text != row["text"]]
                 texts = [text for text, _ in kept]
                 tokens = [json.dumps(one, ensure_ascii=False) for one in segment(texts)]

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from chatbot_assets.augment.gate import CandidateRows, Gate, GoldRows
 from chatbot_assets.embed.vectors import text_id, vectors_of
+from resources.metering import timed
 
 ENOUGH = "its intent has enough rows"
 HELD_OUT = "is a held-out text: learning it would make the measurement worthless"
@@ -66,23 +67,24 @@ def judge_candidates(
     if not proposals:
         return []
     texts = [text for _, _, _, text, _ in proposals]
-    judgements = gate(
-        GoldRows(
-            ids=[parent.utterance_id for parent in parents],
-            texts=[parent.text for parent in parents],
-            tokens=[parent.tokens for parent in parents],
-            intents=[parent.intent for parent in parents],
-            answers=[parent.answer for parent in parents],
-            vectors=vectors_of([parent.text for parent in parents], embeddings),
-        ),
-        CandidateRows(
-            parent_ids=[parent.utterance_id for parent, *_ in proposals],
-            texts=texts,
-            rules=[rule for _, _, rule, _, _ in proposals],
-            tokens=[tokens for *_, tokens in proposals],
-            vectors=vectors_of(texts, embeddings),
-        ),
-    )
+    with timed("augment.gate", len(texts)):
+        judgements = gate(
+            GoldRows(
+                ids=[parent.utterance_id for parent in parents],
+                texts=[parent.text for parent in parents],
+                tokens=[parent.tokens for parent in parents],
+                intents=[parent.intent for parent in parents],
+                answers=[parent.answer for parent in parents],
+                vectors=vectors_of([parent.text for parent in parents], embeddings),
+            ),
+            CandidateRows(
+                parent_ids=[parent.utterance_id for parent, *_ in proposals],
+                texts=texts,
+                rules=[rule for _, _, rule, _, _ in proposals],
+                tokens=[tokens for *_, tokens in proposals],
+                vectors=vectors_of(texts, embeddings),
+            ),
+        )
     judgements = [
         replace(judgement, kept=False, reason=HELD_OUT) if judgement.kept and text in held_out else judgement
         for judgement, text in zip(judgements, texts, strict=True)

@@ -127,6 +127,7 @@ def _assets(result: Any) -> dict[str, dict[str, Any]]:
         found[event.asset_key.path[-1]] = {
             "seconds": metadata["seconds"],
             "peak_memory_mb": metadata["peak_memory_mb"],
+            "modules": metadata["modules"],
             "rows_in": metadata["rows_in"],
             "rows_computed": metadata["rows_computed"],
             "rows_reused": metadata["rows_reused"],

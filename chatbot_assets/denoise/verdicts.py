@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 
 from chatbot_assets.denoise.judge import Judge, LabelledRows
 from chatbot_assets.embed.vectors import vectors_of
+from resources.metering import timed
 
 KEEP, RELABEL, DROP, REVIEW = VERDICTS = ("keep", "relabel", "drop", "review")
 UTTERANCE_COLUMNS = ("utterance_id", "text", "tokens", "intent", "split", "excluded", "reviewed")
@@ -34,7 +35,8 @@ def judge_labels(utterances: pa.Table, embeddings: pa.Table, judge: Judge) -> li
         intents=labelled.column("intent").to_pylist(),
         reviewed=labelled.column("reviewed").to_pylist(),
     )
-    verdicts = dict(zip(rows.ids, judge(rows), strict=True)) if texts else {}
+    with timed("denoise.judge", len(texts)):
+        verdicts = dict(zip(rows.ids, judge(rows), strict=True)) if texts else {}
     found = []
     for row in used.select(["utterance_id", "intent", "split"]).to_pylist():
         verdict = verdicts.get(row["utterance_id"])

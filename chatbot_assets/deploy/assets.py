@@ -11,6 +11,7 @@ from chatbot_assets.deploy.record import live_deployment, newest_event
 from chatbot_assets.tables import DEPLOYMENTS, TABLES
 from resources.environment import code_revision
 from resources.lakehouse import Change
+from resources.metering import timed
 from resources.model_store import unpack
 
 
@@ -32,7 +33,8 @@ def _compute(stage: Stage) -> Change:
         return stage.table.unchanged(data_version=identity, rows_in=1)
     folder = unpack(models.table, model_id, stage.home.cache)
     config = stage.bot.effective()
-    verification: Verification = stage.bot.deploy.verification.load()(folder, config, evaluation.notes["sample"])
+    with timed("deploy.verification", len(evaluation.notes["sample"])):
+        verification: Verification = stage.bot.deploy.verification.load()(folder, config, evaluation.notes["sample"])
     stage.log(verification.reason)
     names, reasons = ["candidate"], [stage.reason]
     if not verification.passed:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chatbot_assets.embed.encoders import Encoder
 from chatbot_assets.modules import ModuleRef
+from resources.metering import timed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,7 +75,8 @@ class EncodeTexts:
         for batch in batches:
             texts = batch.column("text").to_pylist()
             pooled = self.processes > 1 and len(texts) >= POOL_FROM
-            vectors = encode_in_processes(self.encoder, texts, self.processes) if pooled else encoder.encode(texts)
+            with timed("embed.encoder", len(texts)):
+                vectors = encode_in_processes(self.encoder, texts, self.processes) if pooled else encoder.encode(texts)
             arrays = [
                 batch.column("text_id").cast(pa.string()),
                 pa.array([encoder.name] * len(texts), pa.string()),

@@ -8,6 +8,7 @@ import pyarrow as pa
 from chatbot_assets.feedback.triage import Triage
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.process.decisions import EXCLUDE, HOLD, MODIFY, SERVED
+from resources.metering import timed
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -25,7 +26,8 @@ class TriageTurns:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         triage: Triage = self.triage.load()
         for batch in batches:
-            judged = [(row["turn_id"], triage(row)) for row in batch.to_pylist()]
+            with timed("review.triage", batch.num_rows):
+                judged = [(row["turn_id"], triage(row)) for row in batch.to_pylist()]
             rows = [
                 {"turn_id": turn_id, "kind": found.kind, "urgency": found.urgency} for turn_id, found in judged if found
             ]

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.process.decisions import EXCLUDE, LANDED, MODIFY, SERVED
+from resources.metering import timed
 from resources.reuse import Computed, Scratch, compute_reusing
 
 if TYPE_CHECKING:
@@ -54,10 +55,19 @@ class NormaliseTexts:
         normalise, segment, check = self.normaliser.load(), self.segmenter.load(), self.language_check.load()
         mask = self.privacy.load()
         for batch in batches:
-            # Masked again: a normaliser of the user's own may bring digits together that stood apart.
-            texts = [mask(normalise(mask(raw))) for raw in batch.column("raw").to_pylist()]
-            excluded = [EMPTY if not text else None if check(text) else FOREIGN for text in texts]
-            columns = [batch.column("text_key"), texts, segment(texts), excluded]
+            raws, rows = batch.column("raw").to_pylist(), batch.num_rows
+            with timed("process.privacy", rows):
+                masked = [mask(raw) for raw in raws]
+            with timed("process.normaliser", rows):
+                normalised = [normalise(text) for text in masked]
+            with timed("process.privacy", 0):
+                # Masked again: a normaliser of the user's own may bring digits together that stood apart.
+                texts = [mask(text) for text in normalised]
+            with timed("process.language_check", rows):
+                excluded = [EMPTY if not text else None if check(text) else FOREIGN for text in texts]
+            with timed("process.segmenter", rows):
+                tokens = segment(texts)
+            columns = [batch.column("text_key"), texts, tokens, excluded]
             arrays = [
                 pa.array(column, field.type) if isinstance(column, list) else column.cast(field.type)
                 for column, field in zip(columns, NORMALISED_SCHEMA, strict=True)
@@ -75,12 +85,9 @@ class MaskAnswers:
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         mask, mask_own = self.privacy.load(), self.answer_privacy.load()
         for batch in batches:
-            answers = [
-                answer and (mask if inferred else mask_own)(answer)
-                for answer, inferred in zip(
-                    batch.column("answer").to_pylist(), batch.column("inferred").to_pylist(), strict=True
-                )
-            ]
+            found = zip(batch.column("answer").to_pylist(), batch.column("inferred").to_pylist(), strict=True)
+            with timed("process.answer_privacy", batch.num_rows):
+                answers = [answer and (mask if inferred else mask_own)(answer) for answer, inferred in found]
             place = batch.schema.get_field_index("answer")
             yield batch.set_column(place, "answer", pa.array(answers, pa.string()))
 

@@ -19,6 +19,7 @@ from chatbot_assets.train.held_out import pseudo_out_of_scope
 from chatbot_assets.train.known_texts import NO_PLACE, KnownTexts
 from chatbot_assets.train.manifest import write_manifest
 from chatbot_assets.train.rows import TrainingRows
+from resources.metering import timed
 
 RESULT_LIBRARIES = ["numpy", "safetensors"]
 OUT_OF_SCOPE_SHARE = 0.1
@@ -44,7 +45,8 @@ def train_model(
     Raises:
         ValueError: when no utterance has an intent or an answer, or a module cannot be loaded.
     """
-    known = KnownTexts.of(rows, index.load())
+    with timed("train.index", len(rows.ids)):
+        known = KnownTexts.of(rows, index.load())
     if not known.ids:
         raise ValueError("no row has an intent or an answer")
     known.save(folder / "known")
@@ -85,9 +87,11 @@ def _train_intents(
     intents = [str(intent) for intent in rows.intents]
     progress(f"learning {len(set(intents))} intents from {len(intents)} rows")
     with ThreadPoolExecutor(2) as pool:
-        training = pool.submit(learner.fit, rows.texts, rows.tokens, rows.vectors, intents, rows.weights)
-        held = pool.submit(pseudo_out_of_scope, rows, learner, progress=progress).result()
-        training.result().save(folder)
+        with timed("train.classifier", len(intents)):
+            training = pool.submit(learner.fit, rows.texts, rows.tokens, rows.vectors, intents, rows.weights)
+            held = pool.submit(pseudo_out_of_scope, rows, learner, progress=progress).result()
+            trained = training.result()
+        trained.save(folder)
     confidence = Confidence.fit(
         held.top_margins,
         held.similarities,

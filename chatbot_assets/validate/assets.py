@@ -14,6 +14,7 @@ from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.tables import EVALUATIONS
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Change
+from resources.metering import timed
 from resources.model_store import unpack
 
 if TYPE_CHECKING:
@@ -41,13 +42,14 @@ def _compute(stage: Stage) -> Change:
     replies = reply_to(responder, rows)
     metrics = evaluate_rows(rows, replies) | measure_latency(responder, rows)
     champion_id, champion = _champion(stage, model_id, rows)
-    gate: Gate = stage.bot.validate_.gate.load()(
-        rows,
-        replies,
-        champion,
-        minimum_accuracy=stage.bot.validate_.minimum_accuracy,
-        maximum_drop=stage.bot.validate_.maximum_drop,
-    )
+    with timed("validate.gate", len(rows.ids)):
+        gate: Gate = stage.bot.validate_.gate.load()(
+            rows,
+            replies,
+            champion,
+            minimum_accuracy=stage.bot.validate_.minimum_accuracy,
+            maximum_drop=stage.bot.validate_.maximum_drop,
+        )
     stage.log(gate.reason)
     data = stage.signature.inputs["utterances"].data_version
     measured = metric_rows(metrics, evaluate_rows(rows, champion) if champion else None, champion_id)

@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from small_bot import NAMES, Refreshed, SmallBot, row
+from small_bot import ENGINE, NAMES, Refreshed, SmallBot, row
 
 from chatbot_assets.showing import tables
 from chatbot_assets.showing.tables import DRAWN, SHOWN
@@ -137,3 +137,17 @@ def test_a_page_leads_to_the_bots_file_its_table_and_the_start_page(
 
 def test_every_table_with_pictures_is_shown() -> None:
     assert set(DRAWN) <= set(SHOWN) <= set(NAMES)
+
+
+@pytest.mark.skipif(ENGINE != "sail", reason="other engines run functions in processes of their own")
+def test_each_module_of_a_stage_says_what_it_took(first: tuple[SmallBot, Refreshed]) -> None:
+    modules = {name: found["modules"] for name, found in first[1].assets.items()}
+    for stage, module, rows in (
+        ("utterances", "process.segmenter", 90),
+        ("utterances", "process.privacy", 90),
+        ("embeddings", "embed.encoder", 90),
+        ("labels", "denoise.judge", 90),
+    ):
+        cost = modules[stage][module]
+        assert cost["rows"] == rows and cost["seconds"] >= 0 and cost["rows_per_second"] > 0
+    assert modules["models"]["train.classifier"]["seconds"] > 0

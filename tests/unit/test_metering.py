@@ -1,0 +1,50 @@
+"""What modules cost is counted by their places in the bot's YAML."""
+
+import threading
+import time
+
+import pytest
+
+from resources.metering import Meter, timed
+
+
+def test_a_meter_counts_what_modules_took_since_it_was_made_and_the_slowest_comes_first() -> None:
+    with timed("process.normaliser", 5):
+        pass
+    meter = Meter()
+    with timed("process.normaliser", 7):
+        time.sleep(0.01)
+    with timed("process.segmenter", 7):
+        time.sleep(0.03)
+    with timed("process.normaliser", 3):
+        pass
+    meter.stop()
+    found = meter.modules
+    assert list(found) == ["process.segmenter", "process.normaliser"]
+    assert found["process.normaliser"].rows == 10 and 0.01 <= found["process.normaliser"].seconds < 1
+
+
+def test_threads_are_added_up_and_a_module_that_fails_is_counted_too() -> None:
+    meter = Meter()
+
+    def work() -> None:
+        with timed("embed.encoder", 2):
+            time.sleep(0.01)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with pytest.raises(ValueError, match="broken"), timed("embed.encoder", 1):
+        raise ValueError("broken")
+    meter.stop()
+    assert meter.modules["embed.encoder"].rows == 7 and meter.modules["embed.encoder"].seconds >= 0.03
+
+
+def test_a_meter_stands_still_when_it_was_stopped() -> None:
+    meter = Meter()
+    meter.stop()
+    stopped = meter.seconds
+    time.sleep(0.01)
+    assert meter.seconds == stopped
