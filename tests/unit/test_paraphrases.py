@@ -251,6 +251,7 @@ EXAMPLES = [
     ("th", "polite-particle-man", "ปลุกฉันตอนเช้า", None),
     ("th", "polite-particle-woman", "ฝนตกไหม", "ฝนตกไหมคะ"),
     ("th", "polite-particle-woman", "ปิดไฟห้องนี้ครับ", None),
+    ("th", "polite-particle-woman", "ไม่มีอะไร", None),
     ("vi", "request-do", "bật đèn phòng khách", "hãy bật đèn phòng khách"),
     ("vi", "request-do", "đèn phòng khách", None),
     ("vi", "request-help", "bật đèn phòng khách", "bật đèn phòng khách giúp tôi"),
@@ -279,6 +280,7 @@ EXAMPLES = [
     ("vi", "help-word", "bật đèn", None),
     ("vi", "question-particle-vậy", "bây giờ là mấy giờ", "bây giờ là mấy giờ vậy"),
     ("vi", "question-particle-vậy", "bật đèn phòng khách", None),
+    ("vi", "question-particle-vậy", "được rồi không sao đâu", None),
     ("vi", "question-particle-ạ", "hôm nay trời có mưa không?", "hôm nay trời có mưa không ạ?"),
 ]
 
