@@ -185,6 +185,8 @@ EXAMPLES = [
     ("zh-Hans", "yes-no", "有没有新邮件", "有新邮件吗"),
     ("zh-Hans", "yes-no", "家里的灯是不是都关了", "家里的灯都关了吗"),
     ("zh-Hans", "yes-no", "他是不是学生", "他是学生吗"),
+    ("zh-Hans", "yes-no", "帮我看看门有没有锁", None),
+    ("zh-Hans", "yes-no", "请问门有没有锁", "请问门有锁吗"),
     ("zh-Hans", "yes-no", "你还有时间吗", None),
     ("zh-Hans", "yes-no", "你参加会议吗", None),
     ("zh-Hans", "moment", "帮我查天气", "帮我查一下天气"),
