@@ -109,5 +109,7 @@ def compute_reusing(
         return Computed(new, rows_computed, rows_computed)
     rows, rows_in = temporary.keep(rows)
     new, rows_computed = compute_new(rows, known, key, compute, schema, temporary)
+    if rows_computed == rows_in:
+        return Computed(new, rows_in, rows_computed)
     reused = known.join(rows.select(key), key, "left_semi").select(*new.columns).dropDuplicates([key])
     return Computed(reused.unionByName(new), rows_in, rows_computed)

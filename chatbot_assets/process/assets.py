@@ -42,7 +42,7 @@ def _compute(stage: Stage) -> Change:
     found = list(stage.table.staged_rows(staged, ["utterance_id", "split", "excluded", "sources"]))
     if new_files is None or earlier is None:
         return stage.table.overwrite(staged, **rows, notes=_notes(found, {}))
-    turns = {turn for path in new_files for turn in pq.read_table(path, columns=["turn_id"]).column(0).to_pylist()}
+    turns = {turn for path in new_files for turn in pq.ParquetFile(path).read(["turn_id"]).column(0).to_pylist()}
     known = [row["utterance_id"] for row in found if not turns.issuperset(row["sources"])]
     ids = pa.array(known, pa.string())
     assert stage.last is not None and stage.last.record is not None
@@ -65,7 +65,7 @@ def _new_landing_files(stage: Stage) -> list[Path] | None:
     if added is None:
         return None
     column = "file_sha256"
-    new = {sha for path in added for sha in pc.unique(pq.read_table(path, columns=[column]).column(column)).to_pylist()}
+    new = {sha for path in added for sha in pc.unique(pq.ParquetFile(path).read([column]).column(0)).to_pylist()}
     assert stage.last is not None and stage.last.record is not None
     version = stage.last.record.signature.inputs["dialogues"].version
     before = stage.inputs["dialogues"].table.arrow([column], version).column(column)

@@ -15,6 +15,7 @@ import yaml
 
 from chatbot_assets.demo import demo_rows, write_demo
 from chatbot_assets.demo.home import DEVICES, PACKAGE_LANGUAGES, read_home
+from resources.environment import PROJECT
 
 LANGUAGES = sorted(PACKAGE_LANGUAGES)
 RESIDUE = ("{", "}", "<", ">", "|", "[", "]", "  ")
@@ -120,3 +121,16 @@ def test_every_language_has_a_bot() -> None:
     bots = {path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.glob("*.yaml")}
     assert {name: bot["language"] for name, bot in bots.items()} == {key.lower(): key for key in LANGUAGES}
     assert all(set(bot) == {"language", "description"} and bot["description"] for bot in bots.values())
+
+
+def test_the_first_question_of_the_readme_is_nearest_to_a_row_about_a_light(
+    rows: dict[str, list[dict[str, str]]],
+) -> None:
+    from chatbot_assets.embed.encoders import MultilingualEncoder
+
+    asked = "could you turn on the kitchen light"
+    assert f'./chatbot ask demo.en "{asked}"' in (PROJECT / "README.md").read_text(encoding="utf-8")
+    turning_on = [row for row in rows["en"] if row["intent"] == "HassTurnOn"]
+    vectors = MultilingualEncoder().encode([asked, *(row["text"] for row in turning_on)])
+    nearest = turning_on[int((vectors[1:] @ vectors[0]).argmax())]
+    assert nearest["answer"] in ("I turned on the light.", "I turned on the lights.")

@@ -67,6 +67,14 @@ def test_the_new_results_alone_can_be_had(engine: SparkEngine, temporary: Scratc
     assert (pairs(new), count, computed(log)) == ([("b", 2)], 1, ["b"])
 
 
+def test_where_all_rows_are_new_no_more_than_the_keys_of_earlier_results_is_read(
+    engine: SparkEngine, temporary: Scratch, log: Path
+) -> None:
+    keys_alone = engine.session.createDataFrame([("gone",)], "key string")
+    found = compute_reusing(texts(engine, a="x"), keys_alone, "key", counting(log), DDL, temporary)  # type: ignore[arg-type]
+    assert (pairs(found.rows), found.rows_computed, found.rows_reused) == ([("a", 1)], 1, 0)
+
+
 def test_with_nothing_new_nothing_is_computed(engine: SparkEngine, temporary: Scratch, log: Path) -> None:
     known = engine.session.createDataFrame([("a", 100)], DDL)
     found = compute_reusing(texts(engine, a="x"), known, "key", counting(log), DDL, temporary)  # type: ignore[arg-type]

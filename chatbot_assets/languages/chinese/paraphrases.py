@@ -140,12 +140,16 @@ class YesNo(MandarinRule):
     _DONE = re.compile("(?!.*(?:好了|行了|可以了|已|[是有会能])).{2,}了吗")
     _BOUND = tuple("都也还就才只不没再很")
     _PREDICATE = (*_BOUND, *"已正在有会能要该")
+    # Behind these a question is part of a request, and there 吗 is not said: 看看门有没有锁.
+    _ASKS_WITHIN = re.compile("告诉|检查|确认|[查看说]|知道|(?<!请)问")
 
     def rewritten(self, said: Sentence) -> str | None:
         body = said.text.body
         for single, doubled in self._DOUBLED.items():
             place = said.simple.find(doubled)
             if place >= 0:
+                if self._ASKS_WITHIN.search(said.simple[:place]):
+                    return None
                 ended = re.search("[吗呢呀啊]\\Z", said.simple)
                 rest = body[place + len(doubled) : ended.start() if ended else None]
                 is_mere_doubt = single == "是" and said.simple[place + len(doubled) :].startswith(self._PREDICATE)

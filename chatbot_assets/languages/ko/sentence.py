@@ -28,6 +28,9 @@ _PREDICATES = ("VV", "VA", "VX", "VCP", "VCN", "XSV", "XSA")
 _COPULAS = vocabulary("이야 야 이다 다 이니 니 이냐 냐 인가 이에요 예요 이예요 에요 인가요 입니다 입니까")
 """The copula with its endings: Kiwi also finds it in misspelt words, which must not be rewritten."""
 
+_ENDINGS_OF_ANI = {"어": "야", "어요": "에요", "나요": "ᆫ가요", "는지": "ᆫ지"}
+"""What 아니다 has for an ending: 아니야 and 아니에요, for nobody says 아니어요."""
+
 _FAMILIAR = vocabulary("나 너 니 네 난 넌 우리")
 _BEHIND_GIVING = 6
 """The most morphemes after 주- that still ask for the favour: 주/시/ㄹ/수/있/나요."""
@@ -170,6 +173,8 @@ class Sentence:
             return _with_copula(self.before(self.stem), ending) if is_whole else None
         if not self.prefinal and stem.tag.startswith(("VA", "XSA")) and stem.form not in ("있", "없"):
             ending = {"나요": "ᆫ가요", "는지": "ᆫ지"}.get(ending, ending)
+        if not self.prefinal and stem.tag == "VCN":
+            ending = _ENDINGS_OF_ANI.get(ending, ending)
         # What cannot be put together again was not understood (misspelt, or quoted: 가자네).
         *parts, last = [(morpheme.form, morpheme.tag) for morpheme in self.morphemes[self.stem :]]
         is_understood = _kiwi().join([*parts, last]) == self.since(self.stem)

@@ -21,6 +21,8 @@ _COMMANDS = vocabulary(
 )
 _WANTED = _COMMANDS | vocabulary("ฟัง ดู กิน ไป รู้ ทราบ ซื้อ คุย ฟังเพลง ดูหนัง นอน ออก ให้ สอบถาม ร้องเรียน")
 _ASKING = vocabulary("อะไร ไหน ไหม มั้ย มั๊ย หรือเปล่า รึเปล่า หรือไม่ เท่าไร เท่าไหร่ เมื่อไร เมื่อไหร่ อย่างไร ยังไง ทำไม ใคร กี่ หรือยัง ไง")
+_INDEFINITE = vocabulary("อะไร ใคร ไหน ที่ไหน เมื่อไร เมื่อไหร่")
+"""Question words that, behind a negation, mean nothing, nobody, nowhere and never."""
 _YES_NO = ("หรือเปล่า", "รึเปล่า", "หรือไม่", "ไหม", "มั้ย", "มั๊ย")
 _POLITE = vocabulary("ครับ ค่ะ คะ นะ จ้ะ จ๊ะ ครับผม ฮะ")
 _LONGEST = 40
@@ -156,7 +158,8 @@ class PoliteParticle(ParaphraseRule):
         excluded = ("ฉัน", "ดิฉัน", "หนู") if self._speaker == "man" else ("ผม",)
         if said.is_polite or len(said.words) < 2 or any(word in excluded for word in said.words):
             return None
-        closes_as_question = said.words[-1] in _ASKING or said.text.body.endswith((*_YES_NO, "บ้าง"))
+        denies = said.words[-1] in _INDEFINITE and any(word.startswith("ไม่") for word in said.words)
+        closes_as_question = not denies and (said.words[-1] in _ASKING or said.text.body.endswith((*_YES_NO, "บ้าง")))
         is_request = said.words[0] in _COMMANDS or said.words[0] in ("ช่วย", "ขอ", "อยาก", "ต้องการ", "กรุณา")
         if not (closes_as_question or is_request) or (is_request and said.asks and not closes_as_question):
             return None

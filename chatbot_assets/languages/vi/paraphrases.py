@@ -184,7 +184,8 @@ class QuestionParticle(ParaphraseRule):
     def rewrite(self, text: str) -> str | None:
         said = sentence(text)
         body = said.text.body
-        if len(said.words) < 3 or body.endswith(("vậy", "ạ", "thế", "hả", "nhỉ", "nhé", "chứ")):
+        denies = re.search(r"\b(?:không|chẳng|chả|đừng|chưa)\b.* (?:đâu|gì|ai|bao giờ)\Z", body)
+        if len(said.words) < 3 or denies or body.endswith(("vậy", "ạ", "thế", "hả", "nhỉ", "nhé", "chứ")):
             return None
         closes_for = said.words[-1] in _QUESTION_WORDS - {"không", "chưa"} or re.search(
             "(?:mấy giờ|bao nhiêu|mấy|gì)(?: \\S+)?\\Z", body
