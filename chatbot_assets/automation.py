@@ -28,7 +28,7 @@ BACK_OFF = timedelta(seconds=30)
 """Pause after the first failed refresh; it doubles with each further one, up to ``ATTEMPTS``."""
 PROBE: dict[Kind, timedelta] = {"passing": timedelta(minutes=10), "unknown": timedelta(days=1)}
 """Pause between attempts of a blocked bot, by what kind of failure it was; a lasting one is not tried again."""
-QUIET_SECONDS, GATHER_SECONDS = 10.0, 60.0
+QUIET_SECONDS, GATHER_SECONDS = 5.0, 60.0
 """Files that arrive soon after a refresh are gathered: until none has come for so long, but at most for this long."""
 
 
