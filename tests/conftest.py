@@ -89,8 +89,8 @@ def new_process(tmp_path: Path) -> Callable[[], None]:
 
 def forget_modules_below(folder: Path) -> None:
     """Forgets what was imported from a folder, and what was made of it."""
-    names = {path.relative_to(folder).as_posix().removesuffix(".py").replace("/", ".") for path in folder.rglob("*.py")}
-    for name in names:
+    for path in folder.rglob("*.py"):
+        name = path.relative_to(folder).as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         sys.modules.pop(name, None)
         code_version._first_seen.pop(name, None)
         for made in [key for key in modules._loaded if key[0].startswith(f"{name}:")]:

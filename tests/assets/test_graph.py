@@ -139,9 +139,9 @@ def test_what_the_interface_shows_of_each_asset(name: str) -> None:
     spec = build_defs().resolve_asset_graph().get(dg.AssetKey(name))
     assert spec.group_name == table.stage
     assert table.description in (spec.description or "")
-    assert all(column.description in (spec.description or "") for column in table.columns)
     columns = spec.metadata["dagster/column_schema"].columns
-    assert [column.name for column in columns] == table.schema.names
+    assert [(c.name, c.description) for c in columns] == [(c.name, c.description) for c in table.columns]
+    assert all(source in (spec.description or "") for column in table.columns for source in column.made_from)
     assert "deltalake" in spec.kinds
     if table not in SOURCES:
         assert spec.owners and all(owner.startswith("team:") for owner in spec.owners)

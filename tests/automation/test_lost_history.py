@@ -90,7 +90,7 @@ def test_status_is_right_without_dagster_storage_and_makes_none(lost: SmallBot) 
 
 def test_reconcile_gives_partitions_and_last_materialisations_back(reconciled: Reconciled) -> None:
     bot, report, instance = reconciled
-    assert counts(report) == {"partitions_added": 2, "materialisations": len(NAMES), "observations": 0, "checks": 1}
+    assert counts(report) == {"partitions_added": 2, "materialisations": len(NAMES), "observations": 0, "checks": CHECKED}
     assert [(of["bot"], of["materialisations"]) for of in report["bots"]] == [(KEY, len(NAMES)), (OTHER, 0)]
     assert set(instance.get_dynamic_partitions(BOTS.name or "")) == {KEY, OTHER}
     assert data_versions(instance) == bot.data_versions()

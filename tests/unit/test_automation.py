@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,16 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from chatbot_assets.automation import BotState, bot_state, code_versions, current_signature, pinned_inputs
+from chatbot_assets.automation import (
+    BotState,
+    _gather_until,
+    bot_state,
+    code_versions,
+    current_signature,
+    pinned_inputs,
+)
 from chatbot_assets.bot import Bot
-from chatbot_assets.collect.landing import listing
+from chatbot_assets.collect.landing import LandingFile, listing
 from chatbot_assets.collect.reading import ledger_rows, mapping_hash, unread_files
 from chatbot_assets.process.utterances import MODULES, build_utterances
 from chatbot_assets.tables import DIALOGUES, MATERIALISED, TABLES, UTTERANCES
@@ -346,3 +354,27 @@ def test_inputs_are_pinned_only_when_all_of_them_were_made(world: World) -> None
     commits: dict[str, Commit | None] = {"utterances": None}
     assert pinned_inputs(TABLES["embeddings"], commits) is None
     assert pinned_inputs(DIALOGUES, commits) == {}
+
+
+@pytest.mark.parametrize(
+    ("arrived", "until"),
+    [
+        ([100.0], None),  # the first file after a pause
+        ([10.0], 15.0),
+        ([10.0, 12.0, 14.0], 19.0),
+        ([10.0, *map(float, range(11, 69))], 70.0),  # they never stop, and are read all the same
+        ([-500.0, 10.0], None),  # an old file that is read again under another mapping
+    ],
+)
+def test_files_are_gathered_until_none_has_come_for_a_while_but_not_for_ever(
+    arrived: list[float], until: float | None
+) -> None:
+    moment = 1_000_000.0
+    ledger = Commit(3, None, datetime.fromtimestamp(moment, UTC))
+    files = [LandingFile(str(at), Path(str(at)), 1, 1, moment + at) for at in arrived]
+    found = _gather_until(ledger, files)
+    if min(arrived) < 0:
+        assert found is not None and found.timestamp() < moment, "it has waited long enough"
+    else:
+        assert (found and found.timestamp() - moment) == until
+    assert _gather_until(None, files) is None and _gather_until(ledger, []) is None
