@@ -1,4 +1,4 @@
-"""The sensor that announces each bot's blockages, healings and deployments to a webhook."""
+"""The sensor that announces each bot's blockages, healings, failed verifications and deployments to a webhook."""
 
 import json
 import os
@@ -18,10 +18,10 @@ AT_ONCE = 5
 
 @dg.sensor(minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
 def alerts(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> dg.SensorResult:
-    """Posts one JSON object to the webhook for each bot that became blocked, was healed or has a new deployment.
+    """Posts one JSON object to the webhook for each bot that was blocked, healed, newly deployed or found damaged.
 
     The cursor holds what was announced of each bot, and advances only with what the webhook has taken. The first tick
-    takes deployments as known and announces the bots that are blocked.
+    takes deployments as known and announces the bots that are blocked or failed their verification.
     """
     url = os.environ.get(WEBHOOK, "").strip()
     if not url:

@@ -1,4 +1,4 @@
-"""Alerts: tells a webhook when a bot becomes blocked, is healed, or answers with a new deployment.
+"""Alerts: tells a webhook when a bot becomes blocked, is healed, fails its verification or has a new deployment.
 
 Level-triggered like the refreshes: what is so now is compared with what was announced last, so a change that nobody saw
 happen, or that could not be delivered, is announced later. Needs neither Dagster nor Spark.
@@ -8,8 +8,8 @@ import hashlib
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any, Literal, NamedTuple
@@ -22,7 +22,9 @@ from chatbot_assets.tables import REVIEW_QUEUE
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.remembered import Remembered, fingerprint
+from resources.verifications import found_wrong
 
+Event = Literal["blocked", "healed", "deployed", "verification failed"]
 WEBHOOK = "CHATBOT_ALERT_WEBHOOK"
 """The environment variable with the address that alerts are sent to. The address is a secret: nothing logs it."""
 TIMEOUT_SECONDS = 3.0
@@ -39,12 +41,12 @@ class Alert:
 
     Attributes:
         text: the whole message in one line, as Slack and what imitates it show it.
-        reason: why the bot is blocked.
+        reason: why the bot is blocked, or what its verification found.
         deployment_id: the deployment that answers now.
         at: when it went live or, of other events, when it was seen; ISO 8601 in UTC.
     """
 
-    event: Literal["blocked", "healed", "deployed"]
+    event: Event
     bot: str
     text: str
     reason: str | None
@@ -53,10 +55,11 @@ class Alert:
 
 
 class Announced(NamedTuple):
-    """What was announced last of a bot: what blocks it, and its deployment; both shortened, "" for none."""
+    """What was announced last of a bot: what blocks it, its deployment, damaged tables; shortened, "" for none."""
 
     obstacle: str = ""
     deployment: str = ""
+    damage: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Standing:
         reason: what blocks it, in words.
         obstacle: identifies what blocks it; unlike the words it stays the same while nothing but attempts are made.
         is_settled: whether it is known to be blocked or not: not while a refresh is under way, or needed.
+        wrong: what the last verification found wrong with its tables, in words, by table.
     """
 
     key: str
@@ -74,6 +78,11 @@ class Standing:
     obstacle: str
     is_settled: bool
     live: Deployment | None
+    wrong: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def damage(self) -> str:
+        return _digest(", ".join(self.wrong)) if self.wrong else ""
 
     @property
     def deployment(self) -> str:
@@ -86,19 +95,26 @@ class Standing:
             quality = f", accuracy {accuracy:.3f}" if accuracy is not None else ""
             announced = announced._replace(deployment=self.deployment)
             yield self._alert("deployed", f"answers with deployment {self.deployment}{quality}"), announced
+        if self.damage != announced.damage:
+            announced = announced._replace(damage=self.damage)
+            if self.wrong:
+                reason = "; ".join(f"{table}: {words}" for table, words in self.wrong.items())
+                yield self._alert("verification failed", f"failed its verification: {reason}", reason), announced
+            else:
+                yield self._alert("healed", "passes its verification again"), announced
         if self.is_settled and self.obstacle != announced.obstacle:
             announced = announced._replace(obstacle=self.obstacle)
             if self.reason is not None:
-                yield self._alert("blocked", f"is blocked: {self.reason}"), announced
+                yield self._alert("blocked", f"is blocked: {self.reason}", self.reason), announced
             else:
                 yield self._alert("healed", "is healed: nothing blocks it any more"), announced
 
-    def _alert(self, event: Literal["blocked", "healed", "deployed"], said: str) -> Alert:
+    def _alert(self, event: Event, said: str, reason: str | None = None) -> Alert:
         return Alert(
             event=event,
             bot=self.key,
             text=_escaped(f"{self.key} {said}"),
-            reason=self.reason if event == "blocked" else None,
+            reason=reason,
             deployment_id=self.live.deployment_id if self.live else None,
             at=(self.live.at if self.live and event == "deployed" else datetime.now(UTC)).isoformat(),
         )
@@ -110,20 +126,21 @@ _live: Remembered[Deployment | None] = Remembered()
 def standing(home: Home, lake: Lake, key: str) -> Standing:
     """How a bot stands now; a mistake in its YAML, or tables that cannot be read, block it too."""
     live = None
+    wrong = found_wrong(lake.bot_folder(key))
     try:
         table = lake.table(key, "deployments")
         live = _live.get(table.path, fingerprint(table.path / "_delta_log"), lambda: live_deployment(table))
         state = bot_state(home, lake, load_bot(home.bots, key))
     except BotError as error:
-        return Standing(key, str(error), _digest(str(error)), True, live)
+        return Standing(key, str(error), _digest(str(error)), True, live, wrong)
     except Exception as error:  # one bot's broken tables must not silence the others
         unreadable = f"its tables cannot be read: {type(error).__name__}: {error}"
-        return Standing(key, unreadable, _digest(unreadable), True, live)
+        return Standing(key, unreadable, _digest(unreadable), True, live, wrong)
     reason = None if _waits_for_first_data(state) else state.blocked
     obstacle = _digest(state.cause if state.attempt else reason) if reason else ""
     behind = {item.table for item in state.stale} - {REVIEW_QUEUE.name}
     at_rest = bool(state.blocked) or not behind
-    return Standing(key, reason, obstacle, at_rest and not lake.is_being_written(key), live)
+    return Standing(key, reason, obstacle, at_rest and not lake.is_being_written(key), live, wrong)
 
 
 def deliver(url: str, alert: Alert) -> None:

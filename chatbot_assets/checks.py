@@ -20,6 +20,7 @@ from chatbot_assets.quality.freshness import NAME, data_read, deployment_current
 from chatbot_assets.tables import DEPLOYMENTS, DIALOGUES, EVALUATIONS, SOURCES, TABLES, Table
 from resources.environment import Home
 from resources.lakehouse import Lake
+from resources.verifications import note
 
 AS_RECORDED = "as_recorded"
 NOT_THERE = "there is no such table yet"
@@ -102,6 +103,8 @@ def _audit(table: Table) -> dg.AssetChecksDefinition:
         findings = audit_table(Lake(home.lake), context.partition_key, table.name)
         failed = [finding for finding in findings if not finding.passed]
         words = [f"{finding.check}: {finding.description}" for finding in failed or findings[:1]]
+        is_wrong = bool(failed) and _severity(failed) == dg.AssetCheckSeverity.ERROR
+        note(Lake(home.lake).bot_folder(context.partition_key), table.name, "; ".join(words) if is_wrong else None)
         yield dg.AssetCheckResult(
             asset_key=table.name,
             check_name=AS_RECORDED,

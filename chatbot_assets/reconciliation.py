@@ -5,6 +5,7 @@ exactly when its table's record says so.
 """
 
 import hashlib
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
+from dagster._core.events import DagsterEventType
+from dagster._core.instance.utils import RUNLESS_JOB_NAME
 
 from chatbot_assets.automation import NOT_WRITTEN_YET
 from chatbot_assets.checks import MAY_BE_DEPLOYED, check_result, check_specs, may_be_deployed
@@ -74,7 +77,7 @@ def report_bot(instance: dg.DagsterInstance, lake: Lake, key: str) -> Reported:
         )
         materialisations += 1
         for evaluation in _checks(instance, table, key, last.record):
-            instance.report_runless_asset_event(evaluation)
+            _report_check(instance, evaluation, last.record.run_id or str(uuid.uuid4()))
             checks += 1
     return Reported(materialisations, observations, checks)
 
@@ -182,3 +185,11 @@ def _checks(instance: dg.DagsterInstance, table: Table, key: str, record: Record
             blocking=specs[name].blocking,
             partition=key,
         )
+
+
+def _report_check(instance: dg.DagsterInstance, evaluation: dg.AssetCheckEvaluation, run_id: str) -> None:
+    """Reports a check as made by a run, if only by one that Dagster has lost: it keeps one without a run only once."""
+    event = dg.DagsterEvent(
+        DagsterEventType.ASSET_CHECK_EVALUATION.value, RUNLESS_JOB_NAME, event_specific_data=evaluation
+    )
+    instance.report_dagster_event(event, run_id)

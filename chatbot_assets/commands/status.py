@@ -7,6 +7,7 @@ from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.deploy.record import live_deployment, newest_event
 from resources.environment import Home
 from resources.lakehouse import Lake
+from resources.verifications import found_wrong
 
 
 def run(key: str | None = None) -> dict[str, Any]:
@@ -30,6 +31,7 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         "deployed_at": live.at.isoformat() if live else None,
         "metrics": live.metrics if live else None,
         "waits_for_promote": waiting,
+        "failed_verification": found_wrong(lake.bot_folder(key)),
     }
     try:
         bot = load_bot(home.bots, key)
@@ -63,5 +65,7 @@ def describe(report: dict[str, Any]) -> str:
             state = "up to date"
         if bot["waits_for_promote"]:
             state += f"; deployment {bot['waits_for_promote'][:12]} waits for: ./chatbot promote {bot['bot']}"
+        for table, words in bot["failed_verification"].items():
+            state += f"; failed its verification: {table}: {words}"
         lines.append(f"{bot['bot']:<16} {bot['language'] or '-':<8} {live}; {state}")
     return "\n".join(lines) or "no bots; write bots/<tenant>/<name>.yaml with 'language: en'"

@@ -27,6 +27,7 @@ from chatbot_assets.quality.view import View
 from chatbot_assets.tables import MATERIALISED, SOURCES, TABLES
 from resources.lakehouse import InputVersion, Signature
 from resources.spark import SparkEngine
+from resources.verifications import found_wrong
 
 Rows = list[dict[str, Any]]
 
@@ -505,7 +506,8 @@ def verify(bot: SmallBot, instance: dg.DagsterInstance) -> dict[tuple[str, str],
 def test_the_verification_looks_at_every_table_and_says_what_is_wrong(bot: SmallBot) -> None:
     logs = bot.logs()
     path = data_file(bot, "labels")
-    pq.write_table(pq.read_table(path).slice(1), path)
+    whole = pq.read_table(path)
+    pq.write_table(whole.slice(1), path)
     with dg.DagsterInstance.ephemeral() as instance:
         results = verify(bot, instance)
         assert set(results) == {(key.asset_key.path[-1], key.name) for each in VERIFICATIONS for key in each.check_keys}
@@ -516,6 +518,10 @@ def test_the_verification_looks_at_every_table_and_says_what_is_wrong(bot: Small
         assert "89 rows are there, but 90 were recorded" in labels.description
         assert len(labels.metadata["one_verdict_each"].value["rows"]) == 1
         assert history(instance, "labels", AS_RECORDED) == [False]
+        assert found_wrong(bot.lake.bot_folder(KEY)) == {"labels": labels.description}
+        pq.write_table(whole, path)
+        verify(bot, instance)
+        assert found_wrong(bot.lake.bot_folder(KEY)) == {}
     assert bot.logs() == logs
 
 

@@ -15,7 +15,7 @@ from chatbot_assets import alert_sensor, alerts
 from chatbot_assets.alert_sensor import alerts as sensor
 from chatbot_assets.alerts import WEBHOOK
 from chatbot_assets.bot import bot_file
-from resources import attempts
+from resources import attempts, verifications
 
 
 class Receiver:
@@ -226,6 +226,28 @@ def test_a_slow_webhook_is_not_waited_for(tick: Ticks, webhook: Receiver, monkey
     webhook.pause = 0.4
     tick.bot.configure(language="klingon")
     assert tick() == "sent 0 of 1 alerts; trying again: 127.0.0.1 cannot be reached: TimeoutError"
+
+
+def test_damaged_tables_are_announced_once_and_once_more_when_a_verification_finds_them_right(
+    tick: Ticks, webhook: Receiver
+) -> None:
+    folder = tick.bot.lake.bot_folder(KEY)
+    verifications.note(folder, "labels", "as_recorded: 89 rows are there, but 90 were recorded")
+    tick()
+    (body,) = webhook.taken
+    assert body["reason"] == "labels: as_recorded: 89 rows are there, but 90 were recorded"
+    assert body["text"] == f"{KEY} failed its verification: {body['reason']}"
+    assert webhook.said() == [("verification failed", KEY)]
+    verifications.note(folder, "labels", "as_recorded: 88 rows are there, but 90 were recorded")
+    tick()
+    assert webhook.said() == [], "the same table"
+    verifications.note(folder, "dialogues", "as_recorded: the rows cannot be read")
+    tick()
+    assert webhook.said() == [("verification failed", KEY)]
+    verifications.note(folder, "labels", None)
+    verifications.note(folder, "dialogues", None)
+    tick()
+    assert webhook.said() == [("healed", KEY)]
 
 
 SECRET_ADDRESSES = [

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +14,13 @@ from dagster._core.definitions.data_version import CachingStaleStatusResolver, S
 from dagster._core.loader import LoadingContextForTest
 from small_bot import KEY, NAMES, OTHER, Refreshed, SmallBot, row
 
+from chatbot_assets.checks import check_specs
 from chatbot_assets.cli import main
 from chatbot_assets.commands import reconcile, status, up
 from chatbot_assets.definitions import build_defs
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.sensors import reconcile as sensor
+from chatbot_assets.tables import MATERIALISED, REVIEW_QUEUE
 
 NOTHING = {"partitions_added": 0, "materialisations": 0, "observations": 0, "checks": 0}
 
@@ -90,7 +93,13 @@ def test_status_is_right_without_dagster_storage_and_makes_none(lost: SmallBot) 
 
 def test_reconcile_gives_partitions_and_last_materialisations_back(reconciled: Reconciled) -> None:
     bot, report, instance = reconciled
-    assert counts(report) == {"partitions_added": 2, "materialisations": len(NAMES), "observations": 0, "checks": CHECKED}
+    checks = sum(len(check_specs(table)) for table in MATERIALISED) + 1  # and whether the model may be deployed
+    assert counts(report) == {
+        "partitions_added": 2,
+        "materialisations": len(NAMES),
+        "observations": 0,
+        "checks": checks,
+    }
     assert [(of["bot"], of["materialisations"]) for of in report["bots"]] == [(KEY, len(NAMES)), (OTHER, 0)]
     assert set(instance.get_dynamic_partitions(BOTS.name or "")) == {KEY, OTHER}
     assert data_versions(instance) == bot.data_versions()
@@ -162,9 +171,11 @@ def test_what_was_made_from_an_older_input_stays_stale(lost: SmallBot) -> None:
 
 def test_served_turns_are_observed_and_a_storage_that_is_behind_gets_only_what_it_lacks(lost: SmallBot) -> None:
     reconcile.run()
-    lost.table("conversations").append_rows([{"turn_id": "t", "text": "hello", "category": "failed"}])
+    turn = {"turn_id": "t", "text": "hello", "category": "failed", "served_at": datetime.now(UTC)}
+    lost.table("conversations").append_rows([turn])
     assert lost.refresh(select=["review_queue"]).success
-    assert counts(reconcile.run()) == NOTHING | {"materialisations": 1, "observations": 1}
+    checks = len(check_specs(REVIEW_QUEUE))
+    assert counts(reconcile.run()) == NOTHING | {"materialisations": 1, "observations": 1, "checks": checks}
     commit = lost.table("conversations").last()
     with dg.DagsterInstance.get() as instance:
         tags = latest(instance, "conversations").event_log_entry.tags
