@@ -82,6 +82,7 @@ def test_from_landing_to_accepted_code_each_command_prints_one_object(tmp_path: 
             *(
                 "seconds",
                 "peak_memory_mb",
+                "modules",
                 "rows_in",
                 "rows_computed",
                 "rows_reused",
