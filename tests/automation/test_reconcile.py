@@ -3,6 +3,7 @@
 import errno
 import importlib.metadata
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -112,6 +113,14 @@ def land_more(bot: SmallBot, name: str = "more.jsonl", age: float = 60) -> Path:
 def add_bot(bot: SmallBot, key: str) -> SmallBot:
     other = SmallBot(bot.root, key)
     other.configure()
+    return other
+
+
+def add_twin(bot: SmallBot, key: str) -> SmallBot:
+    """Adds a bot with the same data, up to date as the first one is."""
+    other = add_bot(bot, key)
+    for folder in (bot.lake.bot_folder, bot.home.landing):
+        shutil.copytree(folder(bot.key), folder(key))
     return other
 
 
@@ -263,10 +272,8 @@ def test_what_people_decide_starts_a_run(daemon: Daemon) -> None:
 
 
 def test_a_changed_bot_file_starts_a_run_of_that_bot_alone(daemon: Daemon) -> None:
-    other = add_bot(daemon.bot, "globex.help")
-    other.land("home.jsonl", small_rows())
-    (first,) = daemon.tick()
-    assert daemon.execute(first).success and daemon.tick() == []
+    other = add_twin(daemon.bot, "globex.help")
+    assert daemon.tick() == []
     other.configure(messages={"failed": "Pardon?"})
     (request,) = daemon.tick()
     assert (request.partition_key, request.tags[REASON_TAG]) == (
@@ -280,9 +287,7 @@ def test_changed_code_of_one_module_starts_a_run_of_each_bot_that_uses_it_from_t
 ) -> None:
     judge = "from chatbot_assets.denoise.judge import ConfidentLearning\nclass Mine(ConfidentLearning):\n    {}\n"
     write_module("own_judge", judge.format("pass"))
-    others = [add_bot(daemon.bot, key) for key in ("globex.help", "globex.plain")]
-    for bot in others:
-        bot.land("home.jsonl", small_rows())
+    others = [add_twin(daemon.bot, key) for key in ("globex.help", "globex.plain")]
     for bot in (daemon.bot, others[0]):
         bot.configure(denoise={"judge": {"use": "own_judge:Mine"}})
     for request in daemon.tick():
@@ -600,7 +605,7 @@ def wait_for_runs(daemon: Daemon) -> list[dg.RunRequest]:
 
 def test_no_more_runs_are_asked_for_than_there_is_room_for_and_all_bots_get_their_turn(daemon: Daemon) -> None:
     for number in range(6):
-        add_bot(daemon.bot, f"many.bot-{number}").land("home.jsonl", small_rows())
+        add_twin(daemon.bot, f"many.bot-{number}").configure(messages={"failed": "Pardon?"})
     served: list[str | None] = []
     most = daemon.instance.get_concurrency_config().run_queue_config
     while requests := daemon.tick():
