@@ -26,10 +26,12 @@ from resources.metering import PROC, tree_bytes
 SIZES = {"bench.small": 1_000, "bench.large": 10_000}
 SECONDS = {"bench.small": 30, "bench.large": 45}
 BOTS = (10, 100, 1_000)
-TICKS = 4
+TICKS = 6
 FILES, FILES_SECONDS = 100, 60.0
 NEW_INTENT = "bench_new_intent"
-NEW_ROWS = 12
+NEW_ROWS = 60
+PAUSE_SECONDS = 61
+"""After a pause of this length a first file is read at once; one that comes sooner waits for others."""
 
 
 def landed_to_answer(platform: Platform, service: Service, key: str, new: Rows) -> dict[str, Any]:
@@ -133,9 +135,10 @@ def measure(data: Path, language: str, counts: Sequence[int]) -> dict[str, Any]:
             for key in SIZES:
                 print(f"bench: {key} makes its first deployment", file=sys.stderr)
                 wait_until(lambda key=key: service.deployed(key), 600, f"{key} answers", every=1.0)  # type: ignore[misc]
+            time.sleep(PAUSE_SECONDS)
             answered = {key: landed_to_answer(platform, service, key, new) for key in SIZES}
             print(f"bench: {answered}", file=sys.stderr)
-            time.sleep(61)  # a pause after which a first file is read at once again
+            time.sleep(PAUSE_SECONDS)
             texts = {row["text"] for row in thinned(known, SIZES["bench.small"])}
             others = [row for row in known if row["text"] not in texts]
             many = hundred_files(platform, "bench.small", others)
@@ -156,7 +159,8 @@ def measure(data: Path, language: str, counts: Sequence[int]) -> dict[str, Any]:
                    answered[key]["seconds"], "at most", SECONDS[key])
             for key in SIZES
         ),
-        Target(f"seconds of one sensor evaluation, {largest['bots']:,} bots", largest["first_seconds"], "at most", 5),
+        Target(f"seconds of the longest sensor evaluation, {largest['bots']:,} bots",
+               max(largest["first_seconds"], *largest["later_seconds"]), "at most", 5),
         Target(f"refreshes for {FILES} files within {FILES_SECONDS:.0f} s", many["runs"], "at most", 2),
     ]  # fmt: skip
     baseline = {

@@ -15,7 +15,10 @@ from typing import Any
 
 
 def reconcile_ticks(count: int) -> dict[str, Any]:
-    """Seconds of the first tick of a process, which knows nothing yet, and of those after it."""
+    """Seconds of the first tick of a process, which knows nothing yet, and of those after it.
+
+    ``all_seen_after_ticks`` is after how many of them each bot has been looked at.
+    """
     import dagster as dg
     from dagster._core.instance.ref import InstanceRef
 
@@ -28,7 +31,7 @@ def reconcile_ticks(count: int) -> dict[str, Any]:
     home = Home.from_environment()
     with tempfile.TemporaryDirectory() as folder, dg.DagsterInstance.local_temp(folder) as instance:
         definitions = build_defs({"home": home})
-        seconds, cursor, requests = [], None, 0
+        seconds, cursor, requests, seen = [], None, 0, 0
         for _ in range(count):
             context = dg.build_sensor_context(
                 instance=instance,
@@ -41,12 +44,15 @@ def reconcile_ticks(count: int) -> dict[str, Any]:
             data = reconcile.evaluate_tick(context)
             seconds.append(time.monotonic() - started)
             cursor, requests = data.cursor, requests + len(data.run_requests or [])
+            if not seen and not json.loads(cursor or "{}")["left_from"]:
+                seen = len(seconds)
             for change in data.dynamic_partitions_requests or []:
                 instance.add_dynamic_partitions(change.partitions_def_name, list(change.partition_keys))
     return {
         "bots": len(bot_keys(home.bots)),
         "first_seconds": round(seconds[0], 3),
         "later_seconds": [round(one, 3) for one in seconds[1:]],
+        "all_seen_after_ticks": seen,
         "runs_requested": requests,
     }
 

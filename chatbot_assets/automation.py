@@ -14,7 +14,7 @@ from typing import Any
 from chatbot_assets.bot import Bot
 from chatbot_assets.code_version import code_version
 from chatbot_assets.collect.landing import SETTLE_SECONDS, LandingFile, listing
-from chatbot_assets.collect.reading import ledger_rows, mapping_hash, not_in_ledger
+from chatbot_assets.collect.reading import mapping_hash, not_in_ledger, read_ledger
 from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_QUEUE, SOURCES, TABLES, Table
 from resources.attempts import Attempt, Kind, last_attempt
 from resources.environment import Home
@@ -140,7 +140,7 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
     files = listing(home.landing(bot.key), settle)
     unread: list[LandingFile] = []
     if files:
-        ledger = ledger_rows(lake.table(bot.key, "landing_files"))
+        ledger = read_ledger(lake.table(bot.key, "landing_files"))
         unread = not_in_ledger(files, ledger, mapping_hash(bot.sources))
     stale = []
     causes: list[Any] = [[file.name, file.size, file.modified_ns] for file in unread]

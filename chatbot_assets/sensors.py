@@ -19,9 +19,14 @@ from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.metering import free_memory
 
-EVERY_SECONDS = 5
+EVERY_SECONDS = 4
+"""Dagster looks every 5 s which sensors are due; with 5 here a tick that is a millisecond early waits for the next."""
 RUN_BYTES = 1_500_000_000
 """Memory that must be free for another refresh beside those that are under way."""
+
+LOOK_SECONDS = 4.0
+"""A tick that has looked at bots for so long leaves the others to the next one. Only a process's first ticks over about
+a thousand bots or more need it: what was read once is remembered as long as it does not change."""
 
 SILENT_SECONDS = 120
 """A started run that has never taken hold of its bot's tables counts as dead after this long."""
@@ -45,14 +50,17 @@ def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home])
     by itself; otherwise the bot is blocked until something changes. At most twice as many runs are requested as the run
     queue takes at once, those bots first that were brought up to date longest ago: who is left out is found again.
 
-    The cursor holds the runs that seem to be dead; one that still does at the next tick is reported as failed.
+    The cursor holds the runs that seem to be dead, since one that still does at the next tick is reported as failed,
+    and the first bot that this tick had no time to look at.
     """
     instance, lake, keys = context.instance, Lake(home.lake), bot_keys(home.bots)
+    cursor = json.loads(context.cursor or "{}")
+    cursor = cursor if isinstance(cursor, dict) else {"silent": cursor}  # as earlier versions wrote it
     said: list[str] = []
-    behind = _behind(home, lake, keys, said)
+    behind, left_from = _behind(home, lake, keys, cursor.get("left_from", ""), said)
     active = {run.run_id: run for run in instance.get_runs(dg.RunsFilter(statuses=_ACTIVE))}
     silent = _silent_runs(instance, lake, active.values())
-    for run_id in silent & set(json.loads(context.cursor or "[]")):
+    for run_id in silent & set(cursor.get("silent", ())):
         instance.report_run_failed(active.pop(run_id), "its process is gone: killed, or the machine was stopped")
     requests = _requests(instance, lake, behind, list(active.values()), said)
     for line in (*(f"{request.partition_key}: {request.tags[REASON_TAG]}" for request in requests), *said):
@@ -65,16 +73,24 @@ def reconcile(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home])
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=changes,
-        cursor=json.dumps(sorted(silent & active.keys())),
+        cursor=json.dumps({"silent": sorted(silent & active.keys()), "left_from": left_from}),
         skip_reason=None if requests else "; ".join(said) or f"all {len(keys)} bots are up to date or waiting",
     )
 
 
-def _behind(home: Home, lake: Lake, keys: Iterable[str], said: list[str]) -> list[BotState]:
-    """The bots that a run would help; says of the others what keeps them."""
-    behind = []
+def _behind(home: Home, lake: Lake, keys: Sequence[str], first: str, said: list[str]) -> tuple[list[BotState], str]:
+    """The bots that a run would help, and the first key that there was no time for ("" when all were looked at).
+
+    It begins at the key ``first``, and says of the bots that no run would help what keeps them.
+    """
+    behind: list[BotState] = []
+    until = time.monotonic() + LOOK_SECONDS
+    ordered = [*(key for key in keys if key >= first), *(key for key in keys if key < first)]
     with one_look():
-        for key in keys:
+        for place, key in enumerate(ordered):
+            if place and time.monotonic() > until:
+                said.append(f"{len(ordered) - place} bots are looked at in the next tick")
+                return behind, key
             try:
                 state = bot_state(home, lake, load_bot(home.bots, key))
             except BotError as error:
@@ -87,7 +103,7 @@ def _behind(home: Home, lake: Lake, keys: Iterable[str], said: list[str]) -> lis
                 behind.append(state)
             elif state.blocked and state.is_behind:
                 said.append(f"{key}: blocked: {state.blocked}")
-    return behind
+    return behind, ""
 
 
 def _requests(
@@ -106,14 +122,19 @@ def _requests(
     if running and free_memory() < RUN_BYTES:
         room = 0
     requests: list[dg.RunRequest] = []
+    left: list[str] = []
     for state in sorted(behind, key=lambda state: (_last_refreshed(state), state.key)):
-        wait = _waits_for(instance, lake, state, busy)
-        if wait is None and len(requests) >= room:
-            wait = "waits for its turn: other bots are being refreshed"
-        if wait is None:
-            requests.append(_request(instance, state))
-        else:
+        if state.key not in busy and len(requests) >= room:
+            left.append(state.key)  # asking Dagster about each of a thousand would take longer than the tick may
+            continue
+        ended = _ended(instance, state)
+        if wait := _waits_for(lake, state, busy, ended):
             said.append(f"{state.key}: {wait}")
+        else:
+            requests.append(_request(state, ended))
+    if left:
+        names = ", ".join(left[:10]) + (f" and {len(left) - 10} more" if len(left) > 10 else "")
+        said.append(f"{names}: waits for its turn: other bots are being refreshed")
     return requests
 
 
@@ -150,15 +171,18 @@ def _last_refreshed(state: BotState) -> datetime:
     return max(moments, default=datetime.fromtimestamp(0, UTC))
 
 
-def _waits_for(instance: dg.DagsterInstance, lake: Lake, state: BotState, busy: Collection[str | None]) -> str | None:
-    """In words, why no run is started for a bot that is behind; None when one is."""
+def _waits_for(lake: Lake, state: BotState, busy: Collection[str | None], ended: Sequence[dg.RunRecord]) -> str | None:
+    """In words, why no run is started for a bot that is behind; None when one is.
+
+    ``ended`` are the runs that were started for the same cause.
+    """
     if state.key in busy or lake.is_being_written(state.key):
         return "a run is under way"
     now = datetime.now(UTC)
     if not state.needs_refresh:  # but its review queue
-        last = max((record.end_time or 0.0 for record in _ended(instance, state)), default=0.0)
+        last = max((record.end_time or 0.0 for record in ended), default=0.0)
         return None if now.timestamp() > last + BACK_OFF.total_seconds() else "its review queue follows soon"
-    if state.attempt is None and (ended := _ended(instance, state)):
+    if state.attempt is None and ended:
         # Runs that never came so far as to say how they went.
         count = len(ended)
         failed = sum(record.dagster_run.status == dg.DagsterRunStatus.FAILURE for record in ended)
@@ -170,9 +194,9 @@ def _waits_for(instance: dg.DagsterInstance, lake: Lake, state: BotState, busy: 
     return state.waits_for(now)
 
 
-def _request(instance: dg.DagsterInstance, state: BotState) -> dg.RunRequest:
+def _request(state: BotState, ended: Sequence[dg.RunRecord]) -> dg.RunRequest:
     tags = {BOT_TAG: state.key, CAUSE_TAG: state.cause, REASON_TAG: state.reason[:500], "dagster/max_retries": "0"}
-    number = max(len(_ended(instance, state)), state.attempt.count if state.attempt else 0)
+    number = max(len(ended), state.attempt.count if state.attempt else 0)
     if state.needs_queue:
         return dg.RunRequest(
             run_key=f"{state.key}:{REVIEW_QUEUE.name}:{state.cause}:{number}",

@@ -269,17 +269,17 @@ class LakeTable:
         newest = max(versions)
         committed_at: datetime | None = None
         for version in sorted(versions, reverse=True):
-            info, changes_rows = self._read_log(version)
+            info = self._commit_info(version)
             committed_at = committed_at or datetime.fromtimestamp(info.get("timestamp", 0) / 1000, UTC)
             record = Record.from_json(info.get("userMetadata") or "")
-            if record is not None or changes_rows:
+            if record is not None or self._changes_rows(version):
                 return Commit(newest, record, committed_at, version)
         return Commit(newest, None, committed_at or datetime.fromtimestamp(0, UTC))
 
     def records(self) -> Iterator[tuple[int, Record]]:
         """All records in the log, newest first."""
         for version in sorted(self._log_versions(), reverse=True):
-            record = Record.from_json(self._read_log(version)[0].get("userMetadata") or "")
+            record = Record.from_json(self._commit_info(version).get("userMetadata") or "")
             if record is not None:
                 yield version, record
 
@@ -396,19 +396,25 @@ class LakeTable:
             return []
         return [int(match[1]) for match in map(LOG_FILE.match, names) if match]
 
-    def _read_log(self, version: int) -> tuple[dict[str, Any], bool]:
-        """A log entry's ``commitInfo``, and whether the entry changes rows."""
-        info: dict[str, Any] = {}
-        changes_rows = False
-        for action in self._log_actions(version):
-            info = action.get("commitInfo", info)
-            for kind in ("add", "remove"):
-                changes_rows = changes_rows or bool(action.get(kind, {}).get("dataChange"))
-        return info, changes_rows
+    def _commit_info(self, version: int) -> dict[str, Any]:
+        """What a log entry says of itself; nothing of its files, of which there may be many, is looked at."""
+        with open(self._log_file(version), encoding="utf-8") as lines:
+            for line in lines:
+                if line.startswith('{"commitInfo"'):
+                    info: dict[str, Any] = json.loads(line)["commitInfo"]
+                    return info
+        return {}
+
+    def _changes_rows(self, version: int) -> bool:
+        kinds = ("add", "remove")
+        return any(action.get(kind, {}).get("dataChange") for action in self._log_actions(version) for kind in kinds)
 
     def _log_actions(self, version: int) -> list[dict[str, Any]]:
-        with open(self.path / "_delta_log" / f"{version:020d}.json", encoding="utf-8") as lines:
+        with open(self._log_file(version), encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
+
+    def _log_file(self, version: int) -> str:
+        return f"{self.path}/_delta_log/{version:020d}.json"
 
     # -- staging ------------------------------------------------------------------------------------------------
 

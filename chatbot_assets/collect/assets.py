@@ -9,7 +9,7 @@ import dagster as dg
 from chatbot_assets.asset_pages import shown
 from chatbot_assets.checks import check_specs
 from chatbot_assets.collect.landing import listing
-from chatbot_assets.collect.reading import ledger_rows, mapping_hash, read_landing, unread_files
+from chatbot_assets.collect.reading import mapping_hash, read_landing, read_ledger, unread_files
 from chatbot_assets.delta_asset import IO_MANAGER, Stage, asset_properties, audited, running
 from chatbot_assets.modules import load_ahead
 from chatbot_assets.refreshing import Refresh
@@ -26,7 +26,7 @@ def _changes(stage: Stage) -> Iterator[tuple[str, Change | None]]:
     tables = {table.name: stage.lake.table(stage.bot.key, table.name) for table in TABLES}
     sources = stage.bot.sources
     files = listing(stage.home.landing(stage.bot.key))
-    unread = unread_files(files, ledger_rows(tables["landing_files"]), mapping_hash(sources)) if files else []
+    unread = unread_files(files, read_ledger(tables["landing_files"]), mapping_hash(sources)) if files else []
     if not unread:
         for name, table in tables.items():
             yield name, None if table.last() else table.unchanged()

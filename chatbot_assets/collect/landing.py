@@ -79,14 +79,19 @@ PARSED_DDL = (
 class LandingFile:
     """A complete file in a landing folder, or a folder that somebody put there (which is refused when it is read).
 
-    ``arrived`` is when it came into the folder under this name, in seconds since 1970.
+    ``place`` is its path; ``arrived`` is when it came into the folder under this name, in seconds since 1970.
     """
 
     name: str
-    path: Path
+    place: str
     size: int
     modified_ns: int
     arrived: float
+
+    @property
+    def path(self) -> Path:
+        """Where the file lies."""
+        return Path(self.place)
 
 
 class RowError(ValueError):
@@ -99,16 +104,17 @@ def listing(folder: Path, settle: float = SETTLE_SECONDS) -> list[LandingFile]:
     Left out are hidden and temporary names, and files modified within ``settle`` seconds from now.
     """
     found = []
+    now = time.time()
     with contextlib.suppress(FileNotFoundError):
         for entry in os.scandir(folder):
             temporary = entry.name.startswith((".", "_")) or entry.name.endswith((".tmp", ".part", "~"))
             if temporary or not (entry.is_file() or entry.is_dir()):
                 continue
             stat = entry.stat()
-            if abs(time.time() - stat.st_mtime) >= settle:
+            if abs(now - stat.st_mtime) >= settle:
                 # Names that are no UTF-8 (from old archives) cannot be stored as they are.
                 name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
-                found.append(LandingFile(name, Path(entry.path), stat.st_size, stat.st_mtime_ns, stat.st_ctime))
+                found.append(LandingFile(name, entry.path, stat.st_size, stat.st_mtime_ns, stat.st_ctime))
     return sorted(found, key=lambda file: file.name)
 
 
@@ -122,7 +128,7 @@ def file_sha256(path: Path) -> str:
 
 def format_of(name: str) -> str | None:
     """The format's suffix, without ``.gz``; None when it is unknown."""
-    suffix = Path(name.lower().removesuffix(".gz")).suffix
+    suffix = os.path.splitext(name.lower().removesuffix(".gz"))[1]
     return suffix if suffix in FORMATS else None
 
 

@@ -51,13 +51,46 @@ def mapping_hash(sources: Sources) -> str:
     return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
-def ledger_rows(landing_files: LakeTable) -> list[dict[str, Any]]:
-    """What the ledger says of every file read so far."""
+class Ledger:
+    """What the table ``landing_files`` says of every file read so far."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]]) -> None:
+        self.rows = list(rows)
+        self._settled: dict[str, set[tuple[str, int, int]]] = {}
+
+    def settled(self, mapping: str) -> set[tuple[str, int, int]]:
+        """Name, size and modification time of the files that need not be looked at again under a mapping."""
+        if mapping not in self._settled:
+            read = self.contents_read(mapping)
+            self._settled = {
+                mapping: {
+                    (row["source_file"], row["size"], row["modified_ns"])
+                    for row in self.rows
+                    if (row["file_sha256"], file_kind(row["source_file"])) in read
+                }
+            }
+        return self._settled[mapping]
+
+    def contents_read(self, mapping: str) -> set[tuple[str, str]]:
+        """What need not be read again: hash and kind of the files read as today, or without a rejected row.
+
+        The kind belongs to it: a file that was refused for its name is read when it is landed again under a better one.
+        """
+        return {
+            (row["file_sha256"], file_kind(row["source_file"]))
+            for row in self.rows
+            if row["status"] == "read" and (row["mapping"] == mapping or not row["rejected"])
+        }
+
+
+def read_ledger(landing_files: LakeTable) -> Ledger:
+    """The ledger as it is now."""
     last = landing_files.last()
-    return _ledgers.get(landing_files.path, last and (last.version, last.committed_at), lambda: _rows(landing_files))
+    mark = last and (last.version, last.committed_at)
+    return _ledgers.get(landing_files.path, mark, lambda: Ledger(_rows(landing_files)))
 
 
-_ledgers: Remembered[list[dict[str, Any]]] = Remembered()
+_ledgers: Remembered[Ledger] = Remembered()
 
 
 def _rows(landing_files: LakeTable) -> list[dict[str, Any]]:
@@ -66,23 +99,18 @@ def _rows(landing_files: LakeTable) -> list[dict[str, Any]]:
     return rows
 
 
-def not_in_ledger(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[LandingFile]:
+def not_in_ledger(files: Iterable[LandingFile], ledger: Ledger, mapping: str) -> list[LandingFile]:
     """The files that must be looked at, by name, size and modification time alone.
 
     A file is looked at again when it is read differently today and some of its rows were rejected then.
     """
-    read = _contents_read(ledger, mapping)
-    settled = {
-        (row["source_file"], row["size"], row["modified_ns"])
-        for row in ledger
-        if (row["file_sha256"], file_kind(row["source_file"])) in read
-    }
+    settled = ledger.settled(mapping)
     return [file for file in files if (file.name, file.size, file.modified_ns) not in settled]
 
 
-def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]], mapping: str) -> list[Unread]:
+def unread_files(files: Iterable[LandingFile], ledger: Ledger, mapping: str) -> list[Unread]:
     """The files to read, with their hashes; a byte-equal copy of a file already read is marked as a duplicate."""
-    seen = _contents_read(ledger, mapping)
+    seen = ledger.contents_read(mapping)
     found: list[Unread] = []
     for file in not_in_ledger(files, ledger, mapping):
         try:
@@ -98,18 +126,6 @@ def unread_files(files: Iterable[LandingFile], ledger: Sequence[dict[str, Any]],
         found.append(Unread(file, sha256, content in seen))
         seen.add(content)
     return found
-
-
-def _contents_read(ledger: Sequence[dict[str, Any]], mapping: str) -> set[tuple[str, str]]:
-    """What need not be read again: hash and kind of the files read as today, or without a rejected row.
-
-    The kind belongs to it: a file that was refused for its name is read when it is landed again under a better one.
-    """
-    return {
-        (row["file_sha256"], file_kind(row["source_file"]))
-        for row in ledger
-        if row["status"] == "read" and (row["mapping"] == mapping or not row["rejected"])
-    }
 
 
 def file_kind(name: str) -> str:

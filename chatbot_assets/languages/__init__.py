@@ -4,6 +4,7 @@ A folder is a language when it holds a ``defaults.yaml``; its name is the key of
 """
 
 import copy
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ def language_defaults(key: str) -> dict[str, Any]:
     return copy.deepcopy(_defaults.get(key, fingerprint(file), lambda: _read(file)))
 
 
+@functools.cache
 def defaults_file(key: str) -> Path:
     """Where a language's default parameters stand."""
     return _FOLDER / key / "defaults.yaml"

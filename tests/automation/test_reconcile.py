@@ -616,6 +616,20 @@ def test_no_more_runs_are_asked_for_than_there_is_room_for_and_all_bots_get_thei
     assert sorted(map(str, served)) == [f"many.bot-{number}" for number in range(6)]
 
 
+def test_a_tick_that_takes_too_long_leaves_the_other_bots_to_the_next_ones(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = ["many.bot-0", "many.bot-1"]
+    for key in others:
+        add_twin(daemon.bot, key).configure(messages={"failed": "Pardon?"})
+    monkeypatch.setattr(sensors, "LOOK_SECONDS", -1.0)
+    daemon.cursor = "[]"  # as earlier versions wrote it
+    assert daemon.tick() == []
+    assert daemon.said == "2 bots are looked at in the next tick"
+    asked_for = [[request.partition_key for request in daemon.tick()] for _ in range(4)]
+    assert asked_for == [["many.bot-0"], ["many.bot-1"], [], []]
+
+
 def test_a_run_of_the_night_that_waits_in_the_queue_holds_up_no_refresh_and_one_that_runs_does(daemon: Daemon) -> None:
     at_night = dg.RunRequest(partition_key=KEY, tags={"dagster/partition": KEY, PRIORITY_TAG: AFTER_REFRESHES})
     waiting = [daemon.submit(at_night, DagsterEventType.RUN_ENQUEUED) for _ in range(30)]

@@ -22,7 +22,7 @@ from chatbot_assets.automation import (
 )
 from chatbot_assets.bot import Bot
 from chatbot_assets.collect.landing import LandingFile, listing
-from chatbot_assets.collect.reading import ledger_rows, mapping_hash, unread_files
+from chatbot_assets.collect.reading import mapping_hash, read_ledger, unread_files
 from chatbot_assets.process.utterances import MODULES, build_utterances
 from chatbot_assets.tables import DIALOGUES, MATERIALISED, TABLES, UTTERANCES
 from resources.environment import Home
@@ -66,7 +66,7 @@ class World:
     def read(self, rejected: int = 0) -> None:
         """Notes in the ledger that all landing files were read."""
         ledger = self.table("landing_files")
-        unread = unread_files(listing(self.home.landing(KEY)), ledger_rows(ledger), mapping_hash(self.bot.sources))
+        unread = unread_files(listing(self.home.landing(KEY)), read_ledger(ledger), mapping_hash(self.bot.sources))
         rows = [
             {
                 "source_file": file.file.name,
@@ -371,7 +371,7 @@ def test_files_are_gathered_until_none_has_come_for_a_while_but_not_for_ever(
 ) -> None:
     moment = 1_000_000.0
     ledger = Commit(3, None, datetime.fromtimestamp(moment, UTC))
-    files = [LandingFile(str(at), Path(str(at)), 1, 1, moment + at) for at in arrived]
+    files = [LandingFile(str(at), str(at), 1, 1, moment + at) for at in arrived]
     found = _gather_until(ledger, files)
     if min(arrived) < 0:
         assert found is not None and found.timestamp() < moment, "it has waited long enough"

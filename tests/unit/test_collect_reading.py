@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chatbot_assets.collect.landing import listing
-from chatbot_assets.collect.reading import ledger_rows, mapping_hash, not_in_ledger, read_landing, unread_files
+from chatbot_assets.collect.reading import mapping_hash, not_in_ledger, read_landing, read_ledger, unread_files
 from chatbot_assets.collect.sources import Sources
 from resources.lakehouse import Commit, Lake, LakeTable
 from resources.reuse import scratch
@@ -45,7 +45,7 @@ class Collect:
     def refresh(self, sources: Sources | None = None, commits: Sequence[str] = NAMES) -> list[str]:
         """Reads what is unread and commits the given tables only, as if the run died then; gives the files read."""
         sources = sources or Sources()
-        unread = unread_files(listing(self.landing, 0), ledger_rows(self.ledger), mapping_hash(sources))
+        unread = unread_files(listing(self.landing, 0), read_ledger(self.ledger), mapping_hash(sources))
         if unread:
             with scratch(self.engine.session, self.scratch) as temporary:
                 changes = read_landing(self.engine.session, unread, sources, **self.tables, temporary=temporary)
@@ -153,7 +153,7 @@ def test_a_file_that_is_taken_away_or_still_changes_waits_for_the_next_refresh(c
     gone.unlink()
     with growing.open("ab") as stream:
         stream.write(b'{"text": "three"}\n')
-    assert unread_files(files, [], "mapping") == []
+    assert unread_files(files, read_ledger(collect.ledger), "mapping") == []
 
 
 # -- another column mapping -------------------------------------------------------------------------------------------
@@ -189,7 +189,7 @@ def test_a_copy_is_read_under_a_new_mapping_when_the_first_file_is_gone(collect:
 def test_files_without_a_rejected_row_are_left_alone_by_a_new_mapping(collect: Collect) -> None:
     collect.land("a.jsonl", {"text": "good", "utt": "other"})
     collect.refresh()
-    ledger = ledger_rows(collect.ledger)
+    ledger = read_ledger(collect.ledger)
     assert not_in_ledger(listing(collect.landing, 0), ledger, mapping_hash(Sources(text="utt"))) == []
     assert collect.refresh(Sources(text="utt")) == []
 
@@ -219,7 +219,7 @@ def test_a_crash_between_the_commits_loses_and_doubles_no_row(
         collect.refresh()
     collect.land("a.jsonl", {"text": "one"}, b"bad", {"text": "two"})
     collect.refresh(commits=committed)
-    assert not [row for row in ledger_rows(collect.ledger) if row["source_file"] == "a.jsonl"]
+    assert not [row for row in read_ledger(collect.ledger).rows if row["source_file"] == "a.jsonl"]
 
     collect.land("b.jsonl", {"text": "three"})
     assert collect.refresh() == ["a.jsonl", "b.jsonl"]
