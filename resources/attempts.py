@@ -5,12 +5,12 @@ One small file a bot; a refresh that ends well removes it.
 """
 
 import contextlib
-import json
-import os
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
+
+from resources import beside
 
 FILE = ".attempt.json"
 Kind = Literal["lasting", "passing", "unknown"]
@@ -43,11 +43,9 @@ class Attempt:
 
 def last_attempt(folder: Path) -> Attempt | None:
     """The attempt on record in a bot's folder; None after a refresh that ended well, and before the first."""
+    data = beside.read(folder / FILE)
     try:
-        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return Attempt(**data | {"at": datetime.fromisoformat(data["at"])})
-    except FileNotFoundError:
-        return None
+        return Attempt(**data | {"at": datetime.fromisoformat(data["at"])}) if data else None
     except (ValueError, TypeError, KeyError):
         return None  # written by another release: it is as if nothing had been tried
 
@@ -76,14 +74,7 @@ def end(folder: Path) -> None:
 
 
 def _write(folder: Path, attempt: Attempt) -> Attempt:
-    path = folder / FILE
-    temporary = path.with_name(f"{FILE}.{os.getpid()}.tmp")
-    data = asdict(attempt) | {"at": attempt.at.isoformat()}
-    try:
-        temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        # A full disk: what is on record already (that it began) has to do.
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
+    # On a full disk what is on record already (that it began) has to do.
+    with contextlib.suppress(OSError):
+        beside.write(folder / FILE, asdict(attempt) | {"at": attempt.at.isoformat()})
     return attempt

@@ -3,11 +3,11 @@
 It is a state like the others that the sensor compares, so it survives restarts and the loss of Dagster's database.
 """
 
-import json
-import os
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from resources import beside
 
 FILE = ".asked.json"
 
@@ -25,19 +25,15 @@ def ask(folder: Path, by: str, reason: str) -> Asked:
     """Asks for a refresh of the bot with this folder; takes the place of an earlier wish that was not met yet."""
     wish = Asked(by, reason, datetime.now(UTC))
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f"{FILE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(asdict(wish) | {"at": wish.at.isoformat()}, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, folder / FILE)
+    beside.write(folder / FILE, asdict(wish) | {"at": wish.at.isoformat()})
     return wish
 
 
 def asked(folder: Path) -> Asked | None:
     """The wish that is still to be met, if there is one."""
+    data = beside.read(folder / FILE)
     try:
-        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return Asked(**data | {"at": datetime.fromisoformat(data["at"])})
-    except FileNotFoundError:
-        return None
+        return Asked(**data | {"at": datetime.fromisoformat(data["at"])}) if data else None
     except (ValueError, TypeError, KeyError):
         return None  # written by another release or by hand: nobody can say what was asked
 

@@ -3,22 +3,17 @@
 It outlives Dagster's database, and can be asked for without it. One small file a bot; none when all is well.
 """
 
-import json
-import os
 from pathlib import Path
+
+from resources import beside
 
 FILE = ".verification.json"
 
 
 def found_wrong(folder: Path) -> dict[str, str]:
     """What is wrong, in words, by table; empty when all is well or nothing has been verified yet."""
-    try:
-        data = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return {str(table): str(words) for table, words in sorted(data.items())}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, AttributeError):
-        return {}  # not written by this module: nobody can say what was found
+    found = beside.read(folder / FILE) or {}
+    return {table: str(words) for table, words in sorted(found.items())}
 
 
 def note(folder: Path, table: str, wrong: str | None) -> None:
@@ -33,6 +28,4 @@ def note(folder: Path, table: str, wrong: str | None) -> None:
     if not now:
         (folder / FILE).unlink(missing_ok=True)
         return
-    temporary = folder / f"{FILE}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(now, ensure_ascii=False), encoding="utf-8")
-    os.replace(temporary, folder / FILE)
+    beside.write(folder / FILE, now)

@@ -1,0 +1,31 @@
+"""Small JSON files beside a bot's tables, one for each matter: they outlive Dagster's database."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """What a file holds; None when there is none, or when it holds no object (nobody can say then what it meant)."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def write(path: Path, data: Mapping[str, Any]) -> None:
+    """Writes a file, whole or not at all.
+
+    Raises:
+        OSError: when it cannot be written; what was there before stays.
+    """
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
