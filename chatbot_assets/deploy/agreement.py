@@ -1,0 +1,49 @@
+"""Asks a model the turns that its evaluation kept as a sample, and says where it answers something else."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from serving.responder import Responder
+
+SCORE_TOLERANCE = 0.02
+"""Vectors are stored in float16 and fresh ones are not, so scores may differ in the third digit."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What is compared of a reply: its first candidate's id and its score; and the time it took."""
+
+    top: str | None
+    score: float
+    milliseconds: float
+
+
+def answers(responder: "Responder", texts: Iterable[str]) -> Iterator[Answer]:
+    """Asks the texts one by one, as users do."""
+    for text in texts:
+        started = time.perf_counter()
+        reply = responder.respond([text])[0]
+        milliseconds = (time.perf_counter() - started) * 1000
+        yield Answer(reply.candidates[0].id if reply.candidates else None, reply.score, milliseconds)
+
+
+def difference(row: Mapping[str, Any], answer: Answer, tolerance: float = SCORE_TOLERANCE) -> str | None:
+    """In words, how an answer differs from a row of the sample (``text``, ``top``, ``score``); None when they agree."""
+    if answer.top == row["top"] and abs(answer.score - row["score"]) <= tolerance:
+        return None
+    return (
+        f"{row['text']!r} gives {answer.top} ({answer.score:.3f}), but {row['top']} ({row['score']:.3f}) was evaluated"
+    )
+
+
+def tolerance_of(config: Mapping[str, Any]) -> float:
+    """How far scores may differ, by the deployment's configuration."""
+    return float(config["deploy"]["verification"]["with"].get("score_tolerance", SCORE_TOLERANCE))
+
+
+def median_ms(asked: Sequence[Answer]) -> float | None:
+    """The (upper) median time of one turn; None when nothing was asked."""
+    return sorted(answer.milliseconds for answer in asked)[len(asked) // 2] if asked else None
