@@ -188,6 +188,19 @@ def rollback(key: str, to: str | None, reason: str, actor: str | None, as_json: 
 @main.command()
 @click.argument("key")
 @JSON_OPTION
+def verify(key: str, as_json: bool) -> None:
+    """Does what answers for bot KEY agree with the record? Asks the running service; exit status 1 when not."""
+    from chatbot_assets.commands.verify import describe, run
+
+    report = run(key)
+    _show(report, as_json, describe)
+    if not report["agrees"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("key")
+@JSON_OPTION
 def versions(key: str, as_json: bool) -> None:
     """Every deployment of bot KEY: what happened to it, when, by whom and why, and which one is live."""
     from chatbot_assets.commands.versions import describe, run
