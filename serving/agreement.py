@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from chatbot_assets.deploy.agreement import answers, difference, tolerance_of
+from chatbot_assets.deploy.agreement import Answer, difference, tolerance_of
 from chatbot_assets.deploy.life import roll_back
 from chatbot_assets.deploy.record import Deployment, history, recorded_sample
 from resources.lakehouse import ConflictError, Lake, LakeTable
@@ -27,10 +27,9 @@ def disagreement(responder: "Responder", deployment: Deployment, evaluations: La
     """In words, what a loaded deployment answers otherwise than was evaluated; None when it agrees."""
     sample = recorded_sample(evaluations, deployment)
     tolerance = tolerance_of(deployment.config)
-    for row, answer in zip(sample, answers(responder, (row["text"] for row in sample)), strict=True):
-        if found := difference(row, answer, tolerance):
-            return found
-    return None
+    replies = responder.respond([row["text"] for row in sample])
+    compared = (difference(row, Answer.of(reply), tolerance) for row, reply in zip(sample, replies, strict=True))
+    return next((words for words in compared if words), None)
 
 
 def next_to_answer(lake: Lake, key: str, wanted: Deployment, current: "LiveBot | None", load: Load) -> "LiveBot":

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from serving.responder import Responder
+    from serving.responder import Reply, Responder
 
 SCORE_TOLERANCE = 0.02
 """Vectors are stored in float16 and fresh ones are not, so scores may differ in the third digit."""
@@ -14,20 +14,23 @@ SCORE_TOLERANCE = 0.02
 
 @dataclass(frozen=True)
 class Answer:
-    """What is compared of a reply: its first candidate's id and its score; and the time it took."""
+    """What is compared of a reply: its first candidate's id and its score; and the time of a turn that was timed."""
 
     top: str | None
     score: float
-    milliseconds: float
+    milliseconds: float | None = None
+
+    @classmethod
+    def of(cls, reply: "Reply", milliseconds: float | None = None) -> "Answer":
+        return cls(reply.candidates[0].id if reply.candidates else None, reply.score, milliseconds)
 
 
 def answers(responder: "Responder", texts: Iterable[str]) -> Iterator[Answer]:
-    """Asks the texts one by one, as users do."""
+    """Asks the texts one by one, as users do, and times each turn."""
     for text in texts:
         started = time.perf_counter()
         reply = responder.respond([text])[0]
-        milliseconds = (time.perf_counter() - started) * 1000
-        yield Answer(reply.candidates[0].id if reply.candidates else None, reply.score, milliseconds)
+        yield Answer.of(reply, (time.perf_counter() - started) * 1000)
 
 
 def difference(row: Mapping[str, Any], answer: Answer, tolerance: float = SCORE_TOLERANCE) -> str | None:
@@ -45,5 +48,6 @@ def tolerance_of(config: Mapping[str, Any]) -> float:
 
 
 def median_ms(asked: Sequence[Answer]) -> float | None:
-    """The (upper) median time of one turn; None when nothing was asked."""
-    return sorted(answer.milliseconds for answer in asked)[len(asked) // 2] if asked else None
+    """The (upper) median time of a turn; None when none was timed."""
+    times = sorted(answer.milliseconds for answer in asked if answer.milliseconds is not None)
+    return times[len(times) // 2] if times else None
