@@ -2,6 +2,7 @@
 
 BENCHMARKS = {
     "pipeline": "from landed rows to a deployment, nothing changed, and a hundred rows more",
+    "rollback": "how fast a rollback reaches users, and what they notice of swaps under load",
     "automation": "from a landed file to an answer, ticks over many bots, and a hundred files",
     "campaign": "random events against the automation: nothing may be stale, lost, or computed twice",
     "noise": "wrong labels found, and what taking them out is worth",

@@ -9,7 +9,7 @@ import hashlib
 import importlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -186,9 +186,7 @@ class Bot(Section):
 
     def config_hash(self, *paths: str) -> str:
         """A stable hash of the effective configuration, or of only its parts at the given dotted paths."""
-        chosen: Any = {path: _at(self._effective, path) for path in paths} if paths else self._effective
-        canonical = json.dumps(chosen, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-        return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
+        return config_hash({path: _at(self._effective, path) for path in paths} if paths else self._effective)
 
     def module_versions(self, *paths: str) -> dict[str, str]:
         """The code version of each module that the parts at the given dotted paths name, by its place in the YAML.
@@ -206,6 +204,12 @@ class Bot(Section):
             except ValueError as error:
                 raise BotError(f"{self.key}: {path}: {error}") from error
         return found
+
+
+def config_hash(config: Mapping[str, Any]) -> str:
+    """The hash of an effective configuration, or of parts of one, as plain data."""
+    canonical = json.dumps(config, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.blake2b(canonical.encode(), digest_size=8).hexdigest()
 
 
 def _module_versions(path: str, value: Any) -> Iterator[tuple[str, str]]:

@@ -174,6 +174,42 @@ def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("key")
+@click.option("--to", default=None, help="The deployment to go back to (its id or the beginning of it).")
+@click.option("--reason", default="rolled back by hand", show_default=True, help="Why, for the record.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def rollback(key: str, to: str | None, reason: str, actor: str | None, as_json: bool) -> None:
+    """Take back the live deployment of bot KEY and put the one before it live, or another one that was."""
+    from chatbot_assets.commands.rollback import describe, run
+
+    _show(run(key, to=to, reason=reason, actor=actor), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
+@JSON_OPTION
+def verify(key: str, as_json: bool) -> None:
+    """Does what answers for bot KEY agree with the record? Asks the running service; exit status 1 when not."""
+    from chatbot_assets.commands.verify import describe, run
+
+    report = run(key)
+    _show(report, as_json, describe)
+    if not report["agrees"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("key")
+@JSON_OPTION
+def versions(key: str, as_json: bool) -> None:
+    """Every deployment of bot KEY: what happened to it, when, by whom and why, and which one is live."""
+    from chatbot_assets.commands.versions import describe, run
+
+    _show(run(key), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
 @click.argument("turn_ids", nargs=-1, required=True, metavar="TURN_ID...")
 @click.option("--action", default="modify", show_default=True, help="modify, hold or exclude.")
 @click.option("--intent", default=None, help="The right intent.")

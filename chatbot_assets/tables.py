@@ -493,7 +493,7 @@ DEPLOYMENTS = Table(
         Column(
             "event",
             STRING,
-            "'candidate', 'verified', 'live' or 'rejected'",
+            "'candidate', 'verified', 'live', 'rejected' or 'rolled_back'",
             made_from=("models.data", "evaluations.value"),
         ),
         Column("at", TIME, "when"),

@@ -276,9 +276,9 @@ class LakeTable:
                 return Commit(newest, record, committed_at, version)
         return Commit(newest, None, committed_at or datetime.fromtimestamp(0, UTC))
 
-    def records(self) -> Iterator[tuple[int, Record]]:
-        """All records in the log, newest first."""
-        for version in sorted(self._log_versions(), reverse=True):
+    def records(self, until: int | None = None) -> Iterator[tuple[int, Record]]:
+        """All records in the log (up to a version), newest first."""
+        for version in sorted((n for n in self._log_versions() if until is None or n <= until), reverse=True):
             record = Record.from_json(self._commit_info(version).get("userMetadata") or "")
             if record is not None:
                 yield version, record

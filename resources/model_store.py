@@ -50,6 +50,12 @@ def pack(folder: Path, trained_at: datetime, schema: pa.Schema) -> Iterator[pa.R
                 yield pa.RecordBatch.from_pylist([row], schema)
 
 
+def holds(models: LakeTable, identity: str) -> bool:
+    """Whether the lake has rows of a model; reads their identifiers alone."""
+    batches = models.batches(["model_id"])
+    return any(pc.any(pc.equal(batch.column("model_id"), identity)).as_py() for batch in batches)
+
+
 def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
     """The folder with a model's files, from the cache or, the first time, from the lake.
 

@@ -6,6 +6,7 @@ import logging
 import uvicorn
 
 from resources.environment import Home
+from serving.address import announced
 from serving.app import create_app
 
 
@@ -15,8 +16,10 @@ def main() -> None:
     parser.add_argument("--dagster", help="address of Dagster's UI, for links; none without it")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    app = create_app(Home.from_environment(), arguments.dagster)
-    uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", server_header=False)
+    home = Home.from_environment()
+    app = create_app(home, arguments.dagster)
+    with announced(home, f"http://127.0.0.1:{arguments.port}"):
+        uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", server_header=False)
 
 
 if __name__ == "__main__":

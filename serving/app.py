@@ -17,6 +17,7 @@ from serving.guard import Guard
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
 from serving.tokens import TOKENS_FILE
+from serving.verification import verification_routes
 
 
 def create_app(home: Home, dagster: str | None = None) -> FastAPI:
@@ -35,6 +36,7 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
     answer_with_problems(app)
     access = Access(home.root / TOKENS_FILE)
     app.include_router(chat_routes(access))
+    app.include_router(verification_routes(access))
     add_pages(app, home, access, dagster)
 
     @app.get("/healthz")

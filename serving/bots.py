@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from chatbot_assets.deploy.record import Deployment, live_deployment
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.model_store import unpack
+from serving.agreement import next_to_answer
 from serving.privacy import Mask, load_mask
 from serving.responder import Responder
 
@@ -30,11 +32,13 @@ class LiveBot:
 
 def load_live(home: Home, key: str) -> LiveBot | None:
     """Loads a bot's live deployment from the lake; None when it has none."""
-    lake = Lake(home.lake)
-    deployment = live_deployment(lake.table(key, "deployments"))
-    if deployment is None:
-        return None
-    folder = unpack(lake.table(key, "models"), deployment.model_id, home.cache)
+    deployment = live_deployment(Lake(home.lake).table(key, "deployments"))
+    return load(home, key, deployment) if deployment else None
+
+
+def load(home: Home, key: str, deployment: Deployment) -> LiveBot:
+    """Loads a deployment from the lake, whether it is live or was."""
+    folder = unpack(Lake(home.lake).table(key, "models"), deployment.model_id, home.cache)
     return LiveBot(deployment, Responder(folder, deployment.config), load_mask(deployment.config))
 
 
@@ -85,7 +89,7 @@ class LiveBots:
                 current, live = self._live.get(key), None
                 deployment = live_deployment(self._lake.table(key, "deployments"))
                 if deployment and not (current and current.deployment == deployment):
-                    live = load_live(self._home, key)
+                    live = next_to_answer(self._lake, key, deployment, current, partial(load, self._home, key))
             except Exception:
                 self._retry_at[key] = time.monotonic() + RETRY_SECONDS
                 logger.exception("the live deployment of %s cannot be loaded; the one before it goes on", key)

@@ -24,7 +24,7 @@ from resources.lakehouse import Lake
 HOME = "home"
 BOTS = "bots"
 TOKENS_FILE = "tokens.json"
-LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "logs", "up.lock", TOKENS_FILE})
+LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "logs", "up.lock", "service.json", TOKENS_FILE})
 """Names in a home that have their own rule here, or that come back by themselves."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")

@@ -4,7 +4,7 @@ from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
-from chatbot_assets.deploy.record import live_deployment, newest_event
+from chatbot_assets.deploy.record import history
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.verifications import found_wrong
@@ -20,9 +20,8 @@ def run(key: str | None = None) -> dict[str, Any]:
 
 
 def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
-    live = live_deployment(lake.table(key, "deployments"))
-    newest = newest_event(lake.table(key, "deployments"))
-    waiting = newest["deployment_id"] if newest and newest["event"] == "verified" else None
+    past = history(lake.table(key, "deployments"))
+    live, waiting, rollback = past.live, past.waiting, past.rollback
     report: dict[str, Any] = {
         "bot": key,
         "language": live.config["language"] if live else None,
@@ -30,7 +29,13 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         "model_id": live.model_id if live else None,
         "deployed_at": live.at.isoformat() if live else None,
         "metrics": live.metrics if live else None,
-        "waits_for_promote": waiting,
+        "waits_for_promote": waiting["deployment_id"] if waiting else None,
+        "rolled_back": {
+            **{name: rollback[name] for name in ("deployment_id", "actor", "reason")},
+            "at": rollback["at"].isoformat(),
+        }
+        if rollback
+        else None,
         "failed_verification": found_wrong(lake.bot_folder(key)),
     }
     try:
@@ -65,6 +70,8 @@ def describe(report: dict[str, Any]) -> str:
             state = "up to date"
         if bot["waits_for_promote"]:
             state += f"; deployment {bot['waits_for_promote'][:12]} waits for: ./chatbot promote {bot['bot']}"
+        if back := bot["rolled_back"]:
+            state += f"; rolled back from {back['deployment_id'][:12]} by {back['actor']}: {back['reason']}"
         for table, words in bot["failed_verification"].items():
             state += f"; failed its verification: {table}: {words}"
         lines.append(f"{bot['bot']:<16} {bot['language'] or '-':<8} {live}; {state}")

@@ -1,13 +1,13 @@
 """Declares ``deployments``. The computing code is imported when it runs: loading the graph stays light."""
 
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
-from chatbot_assets.deploy.record import live_deployment, newest_event
+from chatbot_assets.deploy.life import deployment_id, events, moment
+from chatbot_assets.deploy.record import History, history
 from chatbot_assets.tables import DEPLOYMENTS, TABLES
 from resources.environment import code_revision
 from resources.lakehouse import Change
@@ -16,7 +16,7 @@ from resources.model_store import unpack
 
 
 def _compute(stage: Stage) -> Change:
-    from chatbot_assets.deploy.verification import Verification, deployment_id, events
+    from chatbot_assets.deploy.verification import Verification
 
     evaluation = stage.inputs["evaluations"].record
     models = stage.inputs["models"]
@@ -26,10 +26,9 @@ def _compute(stage: Stage) -> Change:
     model_id = models.record.data_version
     config_hash = stage.bot.config_hash()
     identity = deployment_id(model_id, config_hash)
-    live = live_deployment(stage.table)
-    newest = newest_event(stage.table)
-    waiting = newest and newest["deployment_id"] == identity and newest["event"] == "verified"
-    if waiting or (live and live.deployment_id == identity):
+    past = history(stage.table)
+    if said := _settled(stage, past, identity):
+        stage.log(said)
         return stage.table.unchanged(data_version=identity, rows_in=1)
     folder = unpack(models.table, model_id, stage.home.cache)
     config = stage.bot.effective()
@@ -47,7 +46,7 @@ def _compute(stage: Stage) -> Change:
         names,
         identity=identity,
         model_id=model_id,
-        at=datetime.now(UTC),
+        at=moment(past),
         position=stage.last.version if stage.last else -1,
         actor=f"run {stage.run_id}",
         reasons=reasons,
@@ -61,6 +60,22 @@ def _compute(stage: Stage) -> Change:
     return stage.table.append(
         staged, data_version=identity, rows_in=1, rows_computed=len(rows), notes={"verification": asdict(verification)}
     )
+
+
+def _settled(stage: Stage, past: History, identity: str) -> str | None:
+    """In words, why nothing is to be done about a deployment; None when it is to be verified.
+
+    What was taken back stays so while the code that answers and verifies is the same; new data or another configuration
+    make another deployment.
+    """
+    if past.live and past.live.deployment_id == identity:
+        return f"{identity} is live"
+    if past.waiting and past.waiting["deployment_id"] == identity:
+        return f"{identity} waits for: ./chatbot promote {stage.bot.key}"
+    made = stage.last.record.signature if stage.last and stage.last.record else None
+    if past.stands(identity) == "rolled_back" and made and made.code == stage.signature.code:
+        return f"{identity} was rolled back; ./chatbot rollback {stage.bot.key} --to {identity} puts it live again"
+    return None
 
 
 def _data_versions(stage: Stage) -> dict[str, Any]:

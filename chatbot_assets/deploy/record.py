@@ -1,15 +1,16 @@
 """The history of a bot's deployments, as the lake tells it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from resources.lakehouse import LakeTable
 
-LIFE = ("candidate", "verified", "rejected", "live")
-"""The events of a deployment, in the order in which they can happen."""
-COLUMNS = ("deployment_id", "model_id", "event", "at", "config_hash", "config", "code_revision", "metrics")
+LIFE = ("candidate", "verified", "rejected", "rolled_back", "live")
+"""The events of a deployment, in the order in which those of one moment are told."""
 
 
 @dataclass(frozen=True)
@@ -23,30 +24,103 @@ class Deployment:
     config: dict[str, Any]
     code_revision: str
     metrics: dict[str, Any]
+    data_versions: dict[str, Any]
+
+    @classmethod
+    def of(cls, event: Mapping[str, Any]) -> "Deployment":
+        """The deployment that an event is about; ``at`` is when the event happened."""
+        return cls(
+            deployment_id=event["deployment_id"],
+            model_id=event["model_id"],
+            at=event["at"],
+            config_hash=event["config_hash"],
+            config=json.loads(event["config"]),
+            code_revision=event["code_revision"],
+            metrics=json.loads(event["metrics"]),
+            data_versions=json.loads(event["data_versions"]),
+        )
 
 
-def newest_event(deployments: LakeTable) -> dict[str, Any] | None:
-    """The last row of the history; of the events of one moment the one that comes last in a deployment's life."""
-    if deployments.last() is None:
+@dataclass(frozen=True)
+class History:
+    """All events of a bot's deployments, the oldest first, as of a version of the table (-1: there is none yet)."""
+
+    version: int
+    events: tuple[dict[str, Any], ...]
+
+    @property
+    def newest(self) -> dict[str, Any] | None:
+        """The last event; of those of one moment the one that comes last in a deployment's life."""
+        return self.events[-1] if self.events else None
+
+    @cached_property
+    def live(self) -> Deployment | None:
+        """The deployment that answers: the one whose ``live`` event is the newest. None before the first."""
+        event = self._live_event
+        return Deployment.of(event) if event else None
+
+    @property
+    def waiting(self) -> dict[str, Any] | None:
+        """The event ``verified`` of the deployment that was made last, when that waits for somebody to promote it."""
+        made = [event for event in self.events if event["event"] in ("candidate", "verified", "rejected")]
+        return made[-1] if made and self.stands(made[-1]["deployment_id"]) == "verified" else None
+
+    @property
+    def rollback(self) -> dict[str, Any] | None:
+        """The event ``rolled_back`` that came with the present live one; None when that went live in another way."""
+        live = self._live_event
+        for event in self.events:
+            if live and event["event"] == "rolled_back" and event["at"] == live["at"]:
+                return event
         return None
-    rows: list[dict[str, Any]] = deployments.arrow().to_pylist()
-    return max(rows, key=lambda row: (row["at"], LIFE.index(row["event"])), default=None)
+
+    @property
+    def before(self) -> Deployment | None:
+        """What a rollback goes back to: what was live last before, and has not been rolled back itself."""
+        live = self._live_event
+        for event in reversed(self.events):
+            identity = event["deployment_id"]
+            if event["event"] != "live" or live is None or identity == live["deployment_id"]:
+                continue
+            if self.stands(identity) != "rolled_back":
+                return Deployment.of(event)
+        return None
+
+    def stands(self, identity: str) -> str | None:
+        """The last event of a deployment; None when there is no such deployment."""
+        own = [str(event["event"]) for event in self.events if event["deployment_id"] == identity]
+        return own[-1] if own else None
+
+    def last_live(self, identity: str) -> dict[str, Any] | None:
+        """The last event ``live`` of a deployment; None when it never answered."""
+        for event in reversed(self.events):
+            if event["event"] == "live" and event["deployment_id"] == identity:
+                return event
+        return None
+
+    @cached_property
+    def _live_event(self) -> dict[str, Any] | None:
+        return next((event for event in reversed(self.events) if event["event"] == "live"), None)
+
+
+def history(deployments: LakeTable) -> History:
+    """The events of a bot's deployments up to the table's newest version."""
+    last = deployments.last()
+    if last is None:
+        return History(-1, ())
+    rows: list[dict[str, Any]] = deployments.arrow(version=last.version).to_pylist()
+    return History(last.version, tuple(sorted(rows, key=lambda row: (row["at"], LIFE.index(row["event"])))))
 
 
 def live_deployment(deployments: LakeTable) -> Deployment | None:
-    """The deployment that answers now: the one whose ``live`` event is the newest. None before the first."""
-    if deployments.last() is None:
-        return None
-    events = [row for row in deployments.arrow(COLUMNS).to_pylist() if row["event"] == "live"]
-    if not events:
-        return None
-    newest = max(events, key=lambda row: row["at"])
-    return Deployment(
-        deployment_id=newest["deployment_id"],
-        model_id=newest["model_id"],
-        at=newest["at"],
-        config_hash=newest["config_hash"],
-        config=json.loads(newest["config"]),
-        code_revision=newest["code_revision"],
-        metrics=json.loads(newest["metrics"]),
-    )
+    """The deployment that answers now; None before the first."""
+    return history(deployments).live
+
+
+def recorded_sample(evaluations: LakeTable, deployment: Deployment) -> list[dict[str, Any]]:
+    """What the evaluation saw the deployment answer (``text``, ``top``, ``score``); empty when the lake has none."""
+    made_from = deployment.data_versions.get(evaluations.table.name)
+    if made_from is None:
+        return []
+    _, record = next(evaluations.records(made_from["version"]), (None, None))
+    return list(record.notes.get("sample", ())) if record else []

@@ -172,7 +172,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     DEPLOYMENTS.name: (
         *common_checks(DEPLOYMENTS),
         row_count(),
-        allowed("event", "candidate", "verified", "live", "rejected"),
+        allowed("event", "candidate", "verified", "live", "rejected", "rolled_back"),
         Check(
             "verified_before_live",
             "Nothing goes live before it was verified.",

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
-from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, first, small_rows, wait_for
+from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first, small_rows, wait_for
 
 from serving.app import create_app
 from serving.tokens import ensure_tokens
 
-__all__ = ["bot", "client", "first", "headers", "served", "tokens"]
+__all__ = ["bot", "client", "configured", "first", "headers", "served", "tokens"]
 
 
 @pytest.fixture(scope="module")

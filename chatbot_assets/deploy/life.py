@@ -1,0 +1,117 @@
+"""What is appended to the history of deployments: the events of a new one, and changes of what is live.
+
+Every change is made by compare-and-set: of two that are made at once one wins, and the other one is told.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+
+from chatbot_assets.deploy.record import History
+from resources.lakehouse import ConflictError, LakeError, LakeTable
+
+
+def deployment_id(model_id: str, config_hash: str) -> str:
+    """Identifies what answers: the model and the whole configuration around it."""
+    return hashlib.blake2b(f"{model_id}:{config_hash}".encode(), digest_size=16).hexdigest()
+
+
+def event_id(identity: str, event: str, position: int) -> str:
+    """Identifies an event of a deployment by the version that the table had before it."""
+    return hashlib.blake2b(f"{identity}:{event}:{position}".encode(), digest_size=16).hexdigest()
+
+
+def events(
+    names: Sequence[str],
+    *,
+    identity: str,
+    model_id: str,
+    at: datetime,
+    position: int,
+    actor: str,
+    reasons: Sequence[str],
+    config_hash: str,
+    config: dict[str, Any],
+    code_revision: str,
+    data_versions: dict[str, Any],
+    metrics: dict[str, Any],
+) -> list[dict[str, Any]]:
+    """Rows of ``deployments``: one for each named event, in order; ``position`` is the table's version before them."""
+    return [
+        {
+            "event_id": event_id(identity, name, position),
+            "deployment_id": identity,
+            "model_id": model_id,
+            "event": name,
+            "at": at,
+            "actor": actor,
+            "reason": reason,
+            "config_hash": config_hash,
+            "config": json.dumps(config, ensure_ascii=False, sort_keys=True),
+            "code_revision": code_revision,
+            "data_versions": json.dumps(data_versions, sort_keys=True),
+            "metrics": json.dumps(metrics, sort_keys=True),
+        }
+        for name, reason in zip(names, reasons, strict=True)
+    ]
+
+
+def moment(past: History) -> datetime:
+    """Now, or just after the last event when the clock was set back: the order of events is that of their times."""
+    now = datetime.now(UTC)
+    return max(now, past.newest["at"] + timedelta(microseconds=1)) if past.newest else now
+
+
+def put_live(table: LakeTable, past: History, deployment: Mapping[str, Any], *, actor: str, reason: str) -> None:
+    """Makes the deployment of an earlier event the live one.
+
+    Raises:
+        ConflictError: when the history has changed since it was read; nothing was written.
+        LakeError: when the table cannot be appended to.
+    """
+    _append(table, past, [(deployment, "live", reason)], actor)
+
+
+def roll_back(table: LakeTable, past: History, to: str, *, actor: str, reason: str) -> None:
+    """Takes back what is live, and makes a deployment that was live earlier the live one, as it is recorded.
+
+    Raises:
+        ConflictError: when the history has changed since it was read; nothing was written.
+        LakeError: when ``to`` never was live or is live now, or the table cannot be appended to.
+    """
+    earlier = past.last_live(to)
+    live = past.last_live(past.live.deployment_id) if past.live else None
+    if earlier is None or live is None or live["deployment_id"] == to:
+        raise LakeError(f"{to} cannot be gone back to: it never was live, or is live now")
+    said = f"rolled back from {live['deployment_id'][:12]}: {reason}"
+    _append(table, past, [(live, "rolled_back", reason), (earlier, "live", said)], actor)
+
+
+def _append(table: LakeTable, past: History, news: Sequence[tuple[Mapping[str, Any], str, str]], actor: str) -> None:
+    """Appends an event for each (earlier row of the deployment, name, reason), if the history is still ``past``."""
+    last = table.last()
+    if last is None or last.record is None:
+        raise LakeError(f"{table.path}: rows were written by something else; restore or remove the table")
+    at = moment(past)
+    rows = [
+        dict(row)
+        | {"event_id": event_id(row["deployment_id"], name, past.version), "event": name, "at": at}
+        | {"actor": actor, "reason": reason}
+        for row, name, reason in news
+    ]
+    staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
+    # The record goes on to say what the newest deployment was made from: for the graph nothing is behind.
+    change = table.append(staged, data_version=last.record.data_version)
+    record = dataclasses.replace(
+        last.record, content_hash=change.content_hash, row_hash=change.row_hash, rows=change.rows
+    )
+    try:
+        table.commit(change, record, past.version)
+    except ConflictError:
+        table.discard(change)
+        raise

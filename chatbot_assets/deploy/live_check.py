@@ -1,0 +1,127 @@
+"""Compares what answers for a bot with the record: asks the running service, or loads as it would without one."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chatbot_assets.bot import config_hash
+from chatbot_assets.deploy.agreement import Answer, answers, difference, median_ms, tolerance_of
+from chatbot_assets.deploy.record import Deployment, live_deployment, recorded_sample
+from resources.environment import Home
+from resources.lakehouse import Lake
+from serving.address import announced_address
+from serving.tokens import TOKENS_FILE, load_tokens
+
+SWAP_SECONDS = 3.0
+"""A service that answers with another deployment is asked again for so long: it may be about to take this one."""
+TIMEOUT_SECONDS = 30.0
+SLOW_FACTOR, SLOW_MS = 5.0, 50.0
+"""Slower than was measured is only what takes so many times as long, and more than so many milliseconds."""
+
+
+class NotVerifiableError(RuntimeError):
+    """Nothing can be compared; its text is one line that says why."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What answers: its identity and its answers to the sample."""
+
+    deployment_id: str
+    config_hash: str
+    answers: tuple[Answer, ...]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was compared, and what differs, in words."""
+
+    bot: str
+    agrees: bool
+    asked: str
+    deployment_id: str
+    config_hash: str
+    turns: int
+    p50_ms: float | None
+    recorded_p50_ms: float | None
+    differences: tuple[str, ...]
+
+
+def verify_live(home: Home, key: str) -> Verified:
+    """Compares what answers for a bot with the record of its live deployment.
+
+    Raises:
+        NotVerifiableError: when the bot has no live deployment, or the service refuses to say what it answers.
+    """
+    lake = Lake(home.lake)
+    live = live_deployment(lake.table(key, "deployments"))
+    if live is None:
+        raise NotVerifiableError(f"{key} has no live deployment; run: ./chatbot refresh {key}")
+    sample = recorded_sample(lake.table(key, "evaluations"), live)
+    texts = [row["text"] for row in sample]
+    address = announced_address(home)
+    found = _ask(home, address, key, live, texts) if address else None
+    where = f"the service at {address}" if found else "a model loaded by this command; no service runs"
+    found = found or _load(home, key, live, texts)
+    p50, recorded = median_ms(found.answers), live.metrics.get("p50_ms")
+    differences = list(_differences(live, sample, found))
+    if p50 and recorded and p50 > max(SLOW_FACTOR * recorded, SLOW_MS):
+        differences.append(f"a turn takes {p50:.1f} ms, but {recorded:.1f} ms were measured")
+    return Verified(
+        bot=key,
+        agrees=not differences,
+        asked=where,
+        deployment_id=found.deployment_id,
+        config_hash=found.config_hash,
+        turns=len(sample),
+        p50_ms=round(p50, 3) if p50 is not None else None,
+        recorded_p50_ms=round(recorded, 3) if recorded is not None else None,
+        differences=tuple(differences),
+    )
+
+
+def _differences(live: Deployment, sample: Sequence[dict[str, Any]], found: Found) -> list[str]:
+    if found.deployment_id != live.deployment_id:
+        return [f"deployment {found.deployment_id} answers, but {live.deployment_id} is live in the lake"]
+    if found.config_hash != live.config_hash:
+        return [f"the configuration is {found.config_hash}, but {live.config_hash} was recorded"]
+    tolerance = tolerance_of(live.config)
+    compared = (difference(row, answer, tolerance) for row, answer in zip(sample, found.answers, strict=True))
+    return [words for words in compared if words]
+
+
+def _ask(home: Home, address: str, key: str, live: Deployment, texts: Sequence[str]) -> Found | None:
+    """What the service says; None when nobody answers there."""
+    token = load_tokens(home.root / TOKENS_FILE).get(key.partition(".")[0], "")
+    request = urllib.request.Request(
+        f"{address}/v1/bots/{key}/verification",
+        json.dumps({"texts": list(texts)}).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
+    )
+    until = time.monotonic() + SWAP_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+                said = json.loads(response.read())
+        except urllib.error.HTTPError as error:
+            if time.monotonic() > until:
+                raise NotVerifiableError(f"{key}: the service at {address} refused with status {error.code}") from None
+        except OSError:
+            return None
+        else:
+            if said["deployment_id"] == live.deployment_id or time.monotonic() > until:
+                own = tuple(Answer(**answer) for answer in said["answers"])
+                return Found(said["deployment_id"], said["config_hash"], own)
+        time.sleep(0.2)
+
+
+def _load(home: Home, key: str, live: Deployment, texts: Sequence[str]) -> Found:
+    from serving.bots import load
+
+    bot = load(home, key, live)
+    bot.responder.respond(texts[:1])  # the first turn of a process loads what the others find loaded
+    return Found(live.deployment_id, config_hash(live.config), tuple(answers(bot.responder, texts)))

@@ -1,0 +1,48 @@
+"""The route by which ``verify`` asks a running service what it answers with; such turns are in no conversation."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+from pydantic import BaseModel, ConfigDict, Field
+
+from chatbot_assets.bot import config_hash
+from chatbot_assets.deploy.agreement import answers
+from serving.access import Access
+from serving.chat import TEXT_LIMIT, Chat, chat_of
+
+TEXTS = 50
+"""The most texts that are asked at once."""
+
+
+class VerificationRequest(BaseModel):
+    """Texts to be answered, for comparison with what was evaluated."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    texts: list[Annotated[str, Field(max_length=TEXT_LIMIT)]] = Field(max_length=TEXTS)
+
+
+def verification_routes(access: Access) -> APIRouter:
+    """``POST /v1/bots/{key}/verification``."""
+    router = APIRouter(prefix="/v1/bots")
+
+    @router.post("/{key}/verification")
+    def verification(
+        key: str,
+        asked: VerificationRequest,
+        owner: Annotated[str, Depends(access.tenant)],
+        chat: Annotated[Chat, Depends(chat_of)],
+    ) -> dict[str, Any]:
+        """The deployment that answers, and its first candidate, score and milliseconds for each text."""
+        bot = chat.live(owner, key)
+        return {
+            "deployment_id": bot.deployment.deployment_id,
+            "model_id": bot.deployment.model_id,
+            "config_hash": config_hash(bot.deployment.config),
+            "answers": [
+                {"top": answer.top, "score": answer.score, "milliseconds": answer.milliseconds}
+                for answer in answers(bot.responder, asked.texts)
+            ],
+        }
+
+    return router
