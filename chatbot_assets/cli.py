@@ -140,6 +140,20 @@ def status(key: str | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--answers", is_flag=True, help="Also ask the live deployments of this home their golden dialogues.")
+@JSON_OPTION
+def check(keys: tuple[str, ...], answers: bool, as_json: bool) -> None:
+    """Look for mistakes in the bot files and golden dialogues (of bots KEY, or all); exit status 1 if there are any."""
+    from chatbot_assets.commands.check import describe, run
+
+    report = run(keys, answers=answers)
+    _show(report, as_json, describe)
+    if not report["ok"]:
+        sys.exit(1)
+
+
+@main.command()
 @JSON_OPTION
 def reconcile(as_json: bool) -> None:
     """Tell Dagster what the lake holds, after its storage was lost; computes nothing."""
