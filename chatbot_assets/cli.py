@@ -186,6 +186,25 @@ def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
     _show(run(key, reason=reason, actor=actor), as_json, describe)
 
 
+@main.command("import-deployment")
+@click.argument("key")
+@click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="The other home's folder.")
+@click.option("--deployment", default=None, help="Its id, or the beginning of it; by default what is live there.")
+@click.option("--reason", default=None, help="Why, for the record.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def import_deployment(
+    key: str, source: Path, deployment: str | None, reason: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Bring a deployment of bot KEY from another home, verify it here, and let it go live by this home's policy."""
+    from chatbot_assets.commands.import_deployment import describe, run
+
+    report = run(key, source, deployment=deployment, reason=reason, actor=actor)
+    _show(report, as_json, describe)
+    if report["event"] == "rejected":
+        sys.exit(1)
+
+
 @main.command()
 @click.argument("key")
 @click.argument("turn_ids", nargs=-1, required=True, metavar="TURN_ID...")
