@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from chatbot_assets.collect.sources import Sources
+from chatbot_assets.golden import SUFFIX, GoldenDialogue, read_golden
 from chatbot_assets.languages import LANGUAGES, defaults_file, language_defaults
 from chatbot_assets.modules import ModuleRef, Section
 from resources.remembered import Remembered, fingerprint
@@ -30,6 +31,8 @@ class BotError(ValueError):
 
 
 PRIVACY = "chatbot_assets.process.privacy:MaskPersonalData"
+GOLDEN = "golden"
+"""Stands for the golden dialogues among the parts of the configuration that decide a table's rows."""
 
 
 class Process(Section):
@@ -91,13 +94,17 @@ class Train(Section):
     @field_validator("classifier", "index")
     @classmethod
     def _takes_its_parameters(cls, value: ModuleRef) -> ModuleRef:
-        """A bundled module is asked when the bot is read; one from elsewhere is imported only when it runs."""
-        if value.parameters and value.use.startswith("chatbot_assets."):
-            try:
-                value.load()
-            except ValidationError as error:
-                raise ValueError("; ".join(_plain_parameter(value, problem) for problem in error.errors())) from None
-        return value
+        return _asked_for_its_parameters(value)
+
+
+def _asked_for_its_parameters(module: ModuleRef) -> ModuleRef:
+    """A bundled module is asked when the bot is read; one from elsewhere is imported only when it runs."""
+    if module.parameters and module.use.startswith("chatbot_assets."):
+        try:
+            module.load()
+        except ValidationError as error:
+            raise ValueError("; ".join(_plain_parameter(module, problem) for problem in error.errors())) from None
+    return module
 
 
 def _plain_parameter(module: ModuleRef, problem: Any) -> str:
@@ -112,11 +119,24 @@ def _plain_parameter(module: ModuleRef, problem: Any) -> str:
 
 
 class Validate(Section):
-    """What a model must reach before it may be deployed."""
+    """What a model must reach before it may be deployed.
+
+    ``gate`` judges it on the held-out rows. Of the ``golden`` dialogues it must answer ``all`` as wanted, or
+    (``no-worse``) all but those that the model which is live fails too.
+    """
 
     gate: ModuleRef = ModuleRef(use="chatbot_assets.validate.gate:NoWorseThanChampion")
     minimum_accuracy: float = Field(0.4, ge=0.0, le=1.0)
     maximum_drop: float = Field(0.03, ge=0.0, le=1.0)
+    golden: Literal["no-worse", "all"] = "no-worse"
+    minimum_out_of_scope_recall: float = Field(0.0, ge=0.0, le=1.0)
+    maximum_p50_ms: float = Field(250.0, gt=0.0)
+    maximum_megabytes: float = Field(4096.0, gt=0.0)
+
+    @field_validator("gate")
+    @classmethod
+    def _takes_its_parameters(cls, value: ModuleRef) -> ModuleRef:
+        return _asked_for_its_parameters(value)
 
 
 class Deploy(Section):
@@ -171,6 +191,12 @@ class Bot(Section):
     messages: Messages
     resources: Resources = Resources()
     retention: Retention = Retention()
+    _golden: tuple[GoldenDialogue, ...] = PrivateAttr(())
+
+    @property
+    def golden(self) -> tuple[GoldenDialogue, ...]:
+        """The dialogues of the bot's golden file; they decide what may be deployed, and nothing of what is."""
+        return self._golden
 
     @property
     def tenant(self) -> str:
@@ -185,8 +211,14 @@ class Bot(Section):
         return self.effective()
 
     def config_hash(self, *paths: str) -> str:
-        """A stable hash of the effective configuration, or of only its parts at the given dotted paths."""
-        return config_hash({path: _at(self._effective, path) for path in paths} if paths else self._effective)
+        """A stable hash of the effective configuration, or of only its parts at the given dotted paths.
+
+        The path ``golden`` stands for the golden dialogues, which are no part of the whole.
+        """
+        return config_hash({path: self._part(path) for path in paths} if paths else self._effective)
+
+    def _part(self, path: str) -> Any:
+        return [one.plain() for one in self._golden] if path == GOLDEN else _at(self._effective, path)
 
     def module_versions(self, *paths: str) -> dict[str, str]:
         """The code version of each module that the parts at the given dotted paths name, by its place in the YAML.
@@ -240,6 +272,11 @@ def bot_file(bots: Path, key: str) -> Path:
     return bots / tenant / f"{name}.yaml"
 
 
+def golden_file(bots: Path, key: str) -> Path:
+    """Where a bot's golden dialogues belong, whether there are any or not."""
+    return bot_file(bots, key).with_suffix(SUFFIX)
+
+
 def bot_keys(bots: Path) -> list[str]:
     """The keys of all bot files, sorted; files whose names cannot be keys are left out."""
     keys = (f"{path.parent.name}.{path.stem}" for path in bots.glob("*/*.yaml"))
@@ -247,20 +284,44 @@ def bot_keys(bots: Path) -> list[str]:
 
 
 def load_bot(bots: Path, key: str) -> Bot:
-    """Reads a bot's YAML and fills in the defaults.
+    """Reads a bot's YAML, fills in the defaults, and reads its golden dialogues.
 
     Raises:
-        BotError: with one line that names the file, the key and what is allowed.
+        BotError: with one line that names the file, the key (or line) and what is allowed.
     """
-    path = bot_file(bots, key)
+    path, golden = bot_file(bots, key), golden_file(bots, key)
     # The defaults of all languages: which one the file names is known only after reading it.
-    return _bots.get(path, fingerprint(path, *map(defaults_file, LANGUAGES)), lambda: _read_bot(path, bots, key))
+    files = (path, *map(defaults_file, LANGUAGES), *([golden] if golden.exists() else []))
+    return _bots.get(path, fingerprint(*files), lambda: _read_bot(bots, key))
 
 
+def bot_mistakes(bots: Path, key: str) -> list[str]:
+    """Every mistake that shows in a bot's files, each in one line; modules are looked for, and not loaded."""
+    found = []
+    try:
+        _read_yaml(bots, key).module_versions(*SECTIONS)
+    except BotError as error:
+        found.append(str(error))
+    return [*found, *read_golden(golden_file(bots, key))[1]]
+
+
+SECTIONS = ("sources", "process", "augment", "denoise", "embed", "train", "validate", "deploy", "review")
+"""The parts of the configuration that name modules."""
 _bots: Remembered[Bot] = Remembered()
 
 
-def _read_bot(path: Path, bots: Path, key: str) -> Bot:
+def _read_bot(bots: Path, key: str) -> Bot:
+    bot = _read_yaml(bots, key)
+    dialogues, mistakes = read_golden(golden_file(bots, key))
+    if mistakes:
+        more = f" (mistakes: {len(mistakes)}; all of them: ./chatbot check {key})" if len(mistakes) > 1 else ""
+        raise BotError(mistakes[0] + more)
+    bot._golden = dialogues
+    return bot
+
+
+def _read_yaml(bots: Path, key: str) -> Bot:
+    path = bot_file(bots, key)
     try:
         own = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -41,7 +41,8 @@ def _spec(name: str, asset: str, description: str, *, blocking: bool = False) ->
 MAY_BE_DEPLOYED = _spec(
     "may_be_deployed",
     EVALUATIONS.name,
-    "The model is good enough by itself and no worse than the champion; else nothing is deployed.",
+    "The model is good enough by itself, no worse than the champion and right about the golden dialogues; else nothing "
+    "is deployed.",
     blocking=True,
 )
 
@@ -49,12 +50,19 @@ MAY_BE_DEPLOYED = _spec(
 def may_be_deployed(notes: Mapping[str, Any]) -> Iterator[dg.AssetCheckResult]:
     """The result of :data:`MAY_BE_DEPLOYED` from what the evaluation left in its commit."""
     gate = notes["gate"]
+    figures = {name: value for name, value in notes["overall"].items() if value is not None}
+    golden = {"golden": dg.MetadataValue.json(notes["golden"])} if "golden" in notes else {}
+    decided = (
+        {"decided_by": dg.MetadataValue.json(list(gate["rows"])), "deciding_rows": gate["count"]}
+        if gate.get("rows")
+        else {}
+    )
     yield dg.AssetCheckResult(
         check_name=MAY_BE_DEPLOYED.name,
         passed=gate["passed"],
         severity=dg.AssetCheckSeverity.ERROR,
         description=gate["reason"],
-        metadata={name: value for name, value in notes["overall"].items() if value is not None},
+        metadata={**figures, **golden, **decided},
     )
 
 

@@ -140,6 +140,20 @@ def status(key: str | None, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("keys", nargs=-1, metavar="[KEY]...")
+@click.option("--answers", is_flag=True, help="Also ask the live deployments of this home their golden dialogues.")
+@JSON_OPTION
+def check(keys: tuple[str, ...], answers: bool, as_json: bool) -> None:
+    """Look for mistakes in the bot files and golden dialogues (of bots KEY, or all); exit status 1 if there are any."""
+    from chatbot_assets.commands.check import describe, run
+
+    report = run(keys, answers=answers)
+    _show(report, as_json, describe)
+    if not report["ok"]:
+        sys.exit(1)
+
+
+@main.command()
 @JSON_OPTION
 def reconcile(as_json: bool) -> None:
     """Tell Dagster what the lake holds, after its storage was lost; computes nothing."""
@@ -170,6 +184,25 @@ def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
     from chatbot_assets.commands.promote import describe, run
 
     _show(run(key, reason=reason, actor=actor), as_json, describe)
+
+
+@main.command("import-deployment")
+@click.argument("key")
+@click.option("--from", "source", required=True, type=click.Path(path_type=Path), help="The other home's folder.")
+@click.option("--deployment", default=None, help="Its id, or the beginning of it; by default what is live there.")
+@click.option("--reason", default=None, help="Why, for the record.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def import_deployment(
+    key: str, source: Path, deployment: str | None, reason: str | None, actor: str | None, as_json: bool
+) -> None:
+    """Bring a deployment of bot KEY from another home, verify it here, and let it go live by this home's policy."""
+    from chatbot_assets.commands.import_deployment import describe, run
+
+    report = run(key, source, deployment=deployment, reason=reason, actor=actor)
+    _show(report, as_json, describe)
+    if report["event"] == "rejected":
+        sys.exit(1)
 
 
 @main.command()

@@ -449,12 +449,13 @@ EVALUATIONS = Table(
     row="one metric of one model on one slice",
     description=(
         "How good each model is on held-out rows: overall, per intent, and against the champion, which is the model "
-        "that is live. A model that fails the check `may_be_deployed` is not deployed."
+        "that is live; and on the bot's golden dialogues. A model that fails the check `may_be_deployed` is not "
+        "deployed."
     ),
     columns=(
         Column("model_id", STRING, "the model", made_from=("models.model_id",)),
         Column("data", STRING, "DataVersion of the utterances it was measured on"),
-        Column("slice_kind", STRING, "'overall', 'intent' or 'champion'"),
+        Column("slice_kind", STRING, "'overall', 'intent', 'champion' or 'golden'"),
         Column("slice", STRING, "which intent, or which champion model", made_from=("utterances.intent",)),
         Column("metric", STRING, "name of the metric"),
         Column(
@@ -469,8 +470,13 @@ EVALUATIONS = Table(
     key=("model_id", "data", "slice_kind", "slice", "metric", "evaluated_at"),
     content=("model_id", "data", "slice_kind", "slice", "metric", "rows"),
     inputs=("utterances", "embeddings", "models"),
-    code=("chatbot_assets.validate.evaluation", "serving.responder"),
-    config=("validate", "train.classifier", "train.index"),
+    code=(
+        "chatbot_assets.validate.evaluation",
+        "chatbot_assets.validate.golden_gate",
+        "chatbot_assets.validate.limits",
+        "serving.responder",
+    ),
+    config=("validate", "train.classifier", "train.index", "golden"),
 )
 
 DEPLOYMENTS = Table(

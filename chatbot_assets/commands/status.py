@@ -37,6 +37,8 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         if rollback
         else None,
         "failed_verification": found_wrong(lake.bot_folder(key)),
+        "refused": None,
+        "golden": None,
     }
     try:
         bot = load_bot(home.bots, key)
@@ -44,8 +46,13 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
     except BotError as error:
         return {**report, "data_version": None, "stale": [], "reasons": {}, "blocked": str(error), "retry_at": None}
     utterances = state.commits["utterances"]
+    evaluations = state.commits["evaluations"]
+    judged = evaluations.record.notes if evaluations and evaluations.record else {}
+    gate = judged.get("gate", {})
     return {
         **report,
+        "refused": None if gate.get("passed", True) else gate,
+        "golden": judged.get("golden"),
         "language": bot.language,
         "data_version": utterances.record.data_version if utterances and utterances.record else None,
         "stale": [item.table for item in state.stale],
@@ -75,4 +82,17 @@ def describe(report: dict[str, Any]) -> str:
         for table, words in bot["failed_verification"].items():
             state += f"; failed its verification: {table}: {words}"
         lines.append(f"{bot['bot']:<16} {bot['language'] or '-':<8} {live}; {state}")
+        lines += _deciding_rows(bot["refused"]) if bot["refused"] else []
     return "\n".join(lines) or "no bots; write bots/<tenant>/<name>.yaml with 'language: en'"
+
+
+def _deciding_rows(gate: dict[str, Any]) -> list[str]:
+    """The rows that decided a refusal; of a gate of the user's own there may be none."""
+    rows = gate.get("rows", ())
+    lines = [
+        f"    {row['rule']}: {row['text']!r} is {row['wanted']}; the new model: {row['challenger']}"
+        + (f"; the live one: {row['champion']}" if row["champion"] is not None else "")
+        for row in rows
+    ]
+    more = gate.get("count", 0) - len(rows)
+    return [*lines, *([f"    and {more:,} more"] if more > 0 else [])]

@@ -152,7 +152,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     EVALUATIONS.name: (
         *common_checks(EVALUATIONS, ("value",)),
         row_count(),
-        allowed("slice_kind", "overall", "intent", "champion"),
+        allowed("slice_kind", "overall", "intent", "champion", "golden"),
         Check(
             "known_model", "The model that was measured is in models.", "blocks", specific.newest_model("evaluated_at")
         ),

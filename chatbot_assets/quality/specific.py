@@ -36,7 +36,7 @@ WEAK_SUPPORT = 3
 """Held-out rows from which on an intent's F1 says anything."""
 SIGNED = ("mcc",)
 """Metrics from -1 to 1."""
-UNBOUNDED = ("p50_ms", "p99_ms")
+UNBOUNDED = ("p50_ms", "p99_ms", "megabytes")
 """Metrics of 0 and more; all others are shares."""
 
 

@@ -123,6 +123,10 @@ def evaluations(rows: Rows) -> Shown:
     verdict = f"**{'May be deployed' if gate['passed'] else 'Refused'}**: {escape(gate['reason'], REASON_CHARACTERS)}"
     compared = table(("figure", "this model", "champion", "difference"), lines, 3)
     found = {"challenger against champion": Markdown(f"{verdict}\n\n{compared}")}
+    if decided_by := gate.get("rows"):
+        found["rows that decided"] = _answers(decided_by, gate["count"])
+    if known := rows.notes.get("golden", {}).get("first_known"):
+        found["golden dialogues known to fail"] = _answers(known, rows.notes["golden"]["known"])
     weakest = sorted(intents.items(), key=lambda item: (item[1]["f1"], item[0]))[:WORST]
     if weakest:
         found["weakest intents"] = table(
@@ -131,6 +135,15 @@ def evaluations(rows: Rows) -> Shown:
             4,
         )
     return found | _confusion(rows.notes.get("confusion", []))
+
+
+def _answers(rows: Sequence[Mapping[str, Any]], total: int) -> Markdown:
+    """Texts with what was wanted and what the models made of them, and how many more there are."""
+    columns = ("text", "wanted", "challenger", "champion", "rule")
+    shown = table(
+        ("text", "wanted", "this model", "champion", "rule"), [[row[name] for name in columns] for row in rows]
+    )
+    return Markdown(f"{shown}\n\nand {total - len(rows):,} more") if total > len(rows) else shown
 
 
 def _confusion(pairs: Sequence[tuple[str, str, int]]) -> Shown:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -19,7 +19,7 @@ from resources.model_store import unpack
 
 if TYPE_CHECKING:
     from chatbot_assets.train.rows import TrainingRows
-    from serving.responder import Reply
+    from serving.responder import Reply, Responder
 
 
 def _compute(stage: Stage) -> Change:
@@ -33,28 +33,47 @@ def _compute(stage: Stage) -> Change:
         sample_replies,
     )
     from chatbot_assets.validate.gate import Gate
+    from chatbot_assets.validate.golden_gate import corrected_turns, judge_golden
+    from chatbot_assets.validate.limits import megabytes, together, within_limits
     from serving.responder import Responder
 
-    models = stage.inputs["models"]
+    models, rules, golden = stage.inputs["models"], stage.bot.validate_, stage.bot.golden
     model_id = models.record.data_version
     rows = read_rows(stage.inputs["utterances"], stage.inputs["embeddings"], "test")
-    responder = Responder(unpack(models.table, model_id, stage.home.cache), stage.bot.effective())
+    corrected, corrected_rows = corrected_turns(stage.inputs["utterances"], stage.inputs["embeddings"], golden)
+    folder = unpack(models.table, model_id, stage.home.cache)
+    responder = Responder(folder, stage.bot.effective())
     replies = reply_to(responder, rows)
-    metrics = evaluate_rows(rows, replies) | measure_latency(responder, rows)
-    champion_id, champion = _champion(stage, model_id, rows)
-    with timed("validate.gate", len(rows.ids)):
-        gate: Gate = stage.bot.validate_.gate.load()(
-            rows,
-            replies,
-            champion,
-            minimum_accuracy=stage.bot.validate_.minimum_accuracy,
-            maximum_drop=stage.bot.validate_.maximum_drop,
+    metrics = evaluate_rows(rows, replies) | measure_latency(responder, rows) | {"megabytes": megabytes(folder)}
+    champion = _champion(stage)
+    before = champion.reply_to(rows) if champion else None
+    texts = [dialogue.text for dialogue in golden]
+    with timed("validate.golden", len(golden) + len(corrected)):
+        judged = judge_golden(
+            [*golden, *corrected],
+            [*responder.respond(texts), *reply_to(responder, corrected_rows)],
+            [*champion.responder.respond(texts), *champion.reply_to(corrected_rows)] if champion else None,
+            all_needed=rules.golden == "all",
+            minimum_out_of_scope_recall=rules.minimum_out_of_scope_recall,
         )
+    with timed("validate.gate", len(rows.ids)):
+        held_out: Gate = rules.gate.load()(
+            rows, replies, before, minimum_accuracy=rules.minimum_accuracy, maximum_drop=rules.maximum_drop
+        )
+    limits = within_limits(
+        metrics["p50_ms"],
+        metrics["megabytes"],
+        maximum_p50_ms=rules.maximum_p50_ms,
+        maximum_megabytes=rules.maximum_megabytes,
+    )
+    gate = together([held_out, judged.gate, limits])
     stage.log(gate.reason)
     data = stage.signature.inputs["utterances"].data_version
-    measured = metric_rows(metrics, evaluate_rows(rows, champion) if champion else None, champion_id)
+    champion_id = champion.model_id if champion else None
+    measured = metric_rows(metrics, evaluate_rows(rows, before) if before else None, champion_id)
     common = {"model_id": model_id, "data": data, "evaluated_at": datetime.now(UTC)}
-    staged = stage.table.stage_arrow(pa.Table.from_pylist([common | row for row in measured], stage.table.table.schema))
+    found = [common | row for row in (*measured, *judged.metric_rows())]
+    staged = stage.table.stage_arrow(pa.Table.from_pylist(found, stage.table.table.schema))
     verdict = json.dumps([model_id, data, stage.signature.config, gate.passed])
     return stage.table.append(
         staged,
@@ -63,6 +82,7 @@ def _compute(stage: Stage) -> Change:
         rows_computed=len(rows.ids),
         notes={
             "gate": asdict(gate),
+            "golden": judged.notes(),
             "overall": {name: value for name, value in metrics.items() if name != "per_intent"},
             "sample": sample_replies(rows, replies),
             "champion": champion_id,
@@ -71,23 +91,36 @@ def _compute(stage: Stage) -> Change:
     )
 
 
-def _champion(stage: Stage, model_id: str, rows: "TrainingRows") -> tuple[str | None, "list[Reply] | None"]:
-    """The live model's id and its replies to the same rows; none without one, or when it is this one or unreadable."""
-    from chatbot_assets.validate.evaluation import reply_to
+@dataclass(frozen=True)
+class _Champion:
+    """The model that is live; ``prepared_alike`` says whether it is asked texts as this configuration prepares them."""
+
+    model_id: str
+    responder: "Responder"
+    prepared_alike: bool
+
+    def reply_to(self, rows: "TrainingRows") -> "list[Reply]":
+        from chatbot_assets.validate.evaluation import reply_to
+
+        return reply_to(self.responder, rows) if self.prepared_alike else self.responder.respond(list(rows.texts))
+
+
+def _champion(stage: Stage) -> _Champion | None:
+    """The live model, also when it is the one that is judged; none before the first, or when it cannot be read."""
     from serving.responder import Responder
 
     live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
-    if live is None or live.model_id == model_id:
-        return None, None
+    if live is None:
+        return None
     folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
     try:
-        champion = Responder(folder, live.config)
+        responder = Responder(folder, live.config)
     except (ModelFormatError, ValueError) as error:
         stage.log(f"the champion cannot be compared with: {error}")
-        return None, None
+        return None
     now = stage.bot.effective()
     prepared_alike = live.config["process"] == now["process"] and live.config["embed"] == now["embed"]
-    return live.model_id, reply_to(champion, rows) if prepared_alike else champion.respond(list(rows.texts))
+    return _Champion(live.model_id, responder, prepared_alike)
 
 
 evaluations = delta_asset(EVALUATIONS, _compute, kinds={"numpy"}, check_specs=[MAY_BE_DEPLOYED], checks=may_be_deployed)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chatbot_assets.train.rows import TrainingRows
-from chatbot_assets.validate.metrics import EvaluatedRow, evaluate
+from chatbot_assets.validate.metrics import EvaluatedRow, calibration_error, evaluate
 from serving.responder import ANSWERED, Reply, Responder
 
 LATENCY_ROWS = 50
@@ -37,13 +37,18 @@ def evaluated_row(
 
 
 def evaluate_rows(rows: TrainingRows, replies: Sequence[Reply]) -> dict[str, Any]:
-    """The metrics of replies to held-out rows."""
-    return evaluate(
-        [
-            evaluated_row(reply, intent=intent, has_intent=intent is not None, answer=answer)
-            for reply, intent, answer in zip(replies, rows.intents, rows.answers, strict=True)
-        ]
-    )
+    """The metrics of replies to held-out rows, and the calibration error of the scores of those with an intent."""
+    evaluated = [
+        evaluated_row(reply, intent=intent, has_intent=intent is not None, answer=answer)
+        for reply, intent, answer in zip(replies, rows.intents, rows.answers, strict=True)
+    ]
+    graded = [
+        (reply.score, row.top_intent == row.expected_intent)
+        for reply, row in zip(replies, evaluated, strict=True)
+        if row.has_intent
+    ]
+    scores, correct = np.array([score for score, _ in graded]), np.array([right for _, right in graded], np.bool_)
+    return evaluate(evaluated) | {"calibration_error": calibration_error(scores, correct)}
 
 
 def reply_to(responder: Responder, rows: TrainingRows) -> list[Reply]:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 Codes = npt.NDArray[np.int64]
 
+CALIBRATION_BINS = 10
 _OUT_OF_SCOPE = -1
 
 
@@ -92,6 +93,23 @@ def matthews_correlation(expected: npt.NDArray[Any], given: npt.NDArray[Any]) ->
     if not spread:
         return None
     return float((n * np.sum(of_expected == of_given) - expected_counts @ given_counts) / np.sqrt(spread))
+
+
+def calibration_error(scores: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> float | None:
+    """The expected calibration error of scores (n,), 0–1: by how much the share of right rows differs from what their
+    scores say, on average over the rows; None without rows.
+
+    Guo et al. 2017, "On calibration of modern neural networks", with bins of equal width.
+    """
+    return float(np.abs(calibration_gaps(scores, correct).sum(0)).sum() / len(scores)) if len(scores) else None
+
+
+def calibration_gaps(scores: npt.NDArray[np.floating], correct: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """(n, bins): for each row, in the bin of its score, how far 1 (right) or 0 lies above that score."""
+    gaps = np.zeros((len(scores), CALIBRATION_BINS))
+    bins = np.clip((scores * CALIBRATION_BINS).astype(np.int64), 0, CALIBRATION_BINS - 1)
+    gaps[np.arange(len(scores)), bins] = correct - np.asarray(scores, np.float64)
+    return gaps
 
 
 def _codes(labels: Sequence[str | None], names: Sequence[str]) -> Codes:

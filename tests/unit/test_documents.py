@@ -14,6 +14,7 @@ from chatbot_assets.modules import ModuleRef, Section
 from chatbot_assets.quality.declarations import CHECKS
 from chatbot_assets.tables import TABLES, Table
 from chatbot_assets.train.intent_model import LinearIntents
+from chatbot_assets.validate.gate import NoWorseThanChampion
 from resources.environment import PROJECT
 
 DOCUMENTS = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").glob("*.md")])
@@ -45,6 +46,8 @@ def yaml_keys(model: type[Section], place: str = "") -> Iterator[str]:
             yield from yaml_keys(below, f"{key}.")
     if place == "train.":
         yield from (name for name in yaml_keys(LinearIntents, "train.classifier.with.") if name != PART)
+    if place == "validate.":
+        yield from yaml_keys(NoWorseThanChampion, "validate.gate.with.")
 
 
 def slug(heading: str) -> str:
