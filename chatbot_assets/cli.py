@@ -174,6 +174,20 @@ def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("key")
+@click.option("--model", default=None, metavar="ID", help="The model; that of the live deployment by default.")
+@JSON_OPTION
+def rebuild(key: str, model: str | None, as_json: bool) -> None:
+    """Train a recorded model of bot KEY again, and compare its files with the recorded ones bit for bit."""
+    from chatbot_assets.commands.rebuild import describe, run
+
+    report = run(key, model=model, warn=lambda line: click.echo(line, err=True))
+    _show(report, as_json, describe)
+    if not report["equal"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("key")
 @click.argument("turn_ids", nargs=-1, required=True, metavar="TURN_ID...")
 @click.option("--action", default="modify", show_default=True, help="modify, hold or exclude.")
 @click.option("--intent", default=None, help="The right intent.")
