@@ -174,6 +174,17 @@ def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("key")
+@click.argument("turn_id")
+@JSON_OPTION
+def explain(key: str, turn_id: str, as_json: bool) -> None:
+    """Why bot KEY answered turn TURN_ID as it did: the evidence, where it came from, and what was deployed."""
+    from chatbot_assets.commands.explain import describe, run
+
+    _show(run(key, turn_id), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
 @click.option("--model", default=None, metavar="ID", help="The model; that of the live deployment by default.")
 @JSON_OPTION
 def rebuild(key: str, model: str | None, as_json: bool) -> None:
