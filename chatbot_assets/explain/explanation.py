@@ -58,11 +58,11 @@ def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> 
     versions = versions_of(lake, key, made["data_versions"]) if made else {}
     rows = RecordedRows(lake, key, versions)
     limits = [] if made else [f"the lake has no record of deployment {turn['deployment_id']}"]
-    evidence: dict[str, Any] = {"thresholds": None, "weighing": None, "rows": []}
+    evidence: dict[str, Any] = {"kind": None, "thresholds": None, "read_as": None, "weighing": None, "rows": []}
     if made and candidates:
         try:
             model = ModelEvidence(unpack(lake.table(key, "models"), turn["model_id"], cache), made["config"])
-            evidence |= _evidence(model, rows, turn["text"], candidates[0])
+            evidence |= _evidence(model, rows, turn, candidates)
         except (LakeError, ModelFormatError, ValueError) as error:
             limits.append(f"the model's evidence cannot be worked out any more: {error}")
     evidence |= {"candidates": candidates}
@@ -89,35 +89,38 @@ def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> 
     return plain
 
 
-def _evidence(model: ModelEvidence, rows: RecordedRows, text: str, top: Mapping[str, Any]) -> dict[str, Any]:
+def _evidence(
+    model: ModelEvidence, rows: RecordedRows, turn: Mapping[str, Any], candidates: list[dict[str, Any]]
+) -> dict[str, Any]:
     """How the model came to its first candidate, and the rows that taught it that."""
+    top = candidates[0]
     kind = "question" if top["intent"] is None else "intent"
     thresholds = model.manifest["thresholds"][kind]
     found: dict[str, Any] = {"kind": kind, "thresholds": {name: thresholds[name] for name in ("answer", "suggest")}}
+    given = top if turn["category"] == "answered" and top["answer"] is not None else None
     if kind == "question":
-        near = [Near(top["id"], top["text"], top["score"])]
-        return found | {"weighing": None, "rows": list(_utterance_rows(rows, near, top["text"]))}
-    read = model.prepare(text)
-    weighed = model.weigh(read, top["intent"])
+        near = [Near(one["id"], one["text"], one["score"]) for one in candidates if one["intent"] is None]
+        return found | {"rows": list(_utterance_rows(rows, near, given))}
+    read = model.prepare(turn["text"])
     near = model.nearest(read.vector, top["intent"], ROWS, top["text"])
-    shown = [*_utterance_rows(rows, near, top["text"]), *_paraphrase_rows(model, rows, read.vector, top["intent"])]
+    shown = [*_utterance_rows(rows, near, given), *_paraphrase_rows(model, rows, read.vector, top["intent"])]
     return found | {
         "read_as": {"text": read.text, "tokens": list(read.tokens)},
-        "weighing": asdict(weighed),
+        "weighing": asdict(model.weigh(read, top["intent"])),
         "rows": sorted(shown, key=lambda row: -row["similarity"]),
     }
 
 
-def _utterance_rows(rows: RecordedRows, near: list[Near], answered_with: str | None) -> Iterator[dict[str, Any]]:
+def _utterance_rows(rows: RecordedRows, near: list[Near], given: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
     utterances = utterances_by_id(rows, [one.utterance_id for one in near])
     for one in near:
-        known = utterances.get(one.utterance_id, {"origins": [], "turns": 0, "verdict": None})
+        known = utterances.get(one.utterance_id, {"answer": None, "origins": [], "turns": 0, "verdict": None})
         yield known | {
             "kind": "utterance",
             "utterance_id": one.utterance_id,
             "text": one.text,
             "similarity": one.similarity,
-            "gave_the_answer": one.text == answered_with,
+            "gave_the_answer": given is not None and (one.text, known["answer"]) == (given["text"], given["answer"]),
         }
 
 
@@ -155,6 +158,7 @@ def _deployment(
         "changed_since_before": _changes(before, made) if before and made else None,
         "events": list(deployed.events),
         "config_hash": made["config_hash"] if made else None,
+        "config": made["config"] if made else None,
         "code_revision": made["code_revision"] if made else None,
     }
 

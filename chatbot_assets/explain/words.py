@@ -99,14 +99,11 @@ def _when_live(turn: Mapping[str, Any], deployment: Mapping[str, Any]) -> list[s
     live, before, after = (deployment[place] for place in ("live", "before", "after"))
     if live is None:
         return [f"{name} answered; it was not live for everybody at that moment."]
-    until = (
-        f"until {moment(after['at'])}, when {after['deployment_id'][:SHORT]} took its place"
-        if after
-        else "and still is"
-    )
-    said = [f"{name} answered. It has been live since {moment(live['at'])} {until}."]
     if after:
+        until = f"until {moment(after['at'])}, when {after['deployment_id'][:SHORT]} took its place"
         said = [f"{name} answered. It was live from {moment(live['at'])} {until}."]
+    else:
+        said = [f"{name} answered. It has been live since {moment(live['at'])}."]
     made = next((event for event in deployment["events"] if event["event"] == "candidate"), None)
     because = f"; it was made because: {made['reason']}" if made else ""
     said.append(f"{_actor(live['actor'])} put it live: {live['reason']}{because}.")

@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
-from explained_bot import History, vacuum_all_but_what_is_kept
+from explained_bot import History, ask, vacuum_all_but_what_is_kept
 from small_bot import KEY, Refreshed, SmallBot, row, small_rows
 
 from chatbot_assets.cli import main
 from chatbot_assets.commands import UserError
+from chatbot_assets.explain.explanation import explain_turn, find_turn
 from chatbot_assets.maintenance.retention import pinned_versions
 from chatbot_assets.train.rebuilding import Rebuilt, find_recipe, rebuild
 
@@ -68,8 +69,9 @@ def test_what_a_kept_deployment_learnt_from_outlives_any_vacuum(bot: SmallBot) -
     assert rebuilt(bot).differences == []
 
 
-def test_the_deployment_that_is_live_can_be_rebuilt_however_much_came_after_it(bot: SmallBot) -> None:
+def test_the_deployment_that_is_live_can_be_rebuilt_and_explained_however_much_came_after_it(bot: SmallBot) -> None:
     live = bot.live
+    turn = ask(bot, one="My parcel is wrong")["one"]
     bot.configure(deploy={"policy": "manual"})
     for number, text in enumerate(("Who handles parcel losses", "Tell me about my forecast")):
         bot.land(f"more-{number}.jsonl", [row(text, "delivery" if number else "weather")])
@@ -77,14 +79,14 @@ def test_the_deployment_that_is_live_can_be_rebuilt_however_much_came_after_it(b
     assert live and bot.live == live, "the newer ones wait to be promoted"
     assert vacuum_all_but_what_is_kept(bot) > 0, "the deployment between the two is kept by nobody"
     assert rebuilt(bot).differences == []
-    waited = {event["model_id"] for event in bot.rows("deployments")} - {
-        live.model_id,
-        bot.record("models").data_version,
-    }
-    for model_id in waited:
-        done = command(bot, "--model", model_id)
-        assert isinstance(done.exception, UserError) and "have been removed" in str(done.exception)
-    assert len(waited) == 1
+    served = find_turn(bot.lake, KEY, turn)
+    assert served is not None
+    explained = explain_turn(bot.lake, bot.home.cache, KEY, served)
+    assert explained["limits"] == [] and explained["evidence"]["rows"][0]["origins"][0]["file"] == "home.jsonl"
+    kept = {live.model_id, bot.record("models").data_version}
+    (between,) = {event["model_id"] for event in bot.rows("deployments")} - kept
+    done = command(bot, "--model", between)
+    assert isinstance(done.exception, UserError) and "have been removed" in str(done.exception)
 
 
 def test_a_difference_is_told_from_data_to_hardware(bot: SmallBot) -> None:
