@@ -5,6 +5,8 @@ BENCHMARKS = {
     "rollback": "how fast a rollback reaches users, and what they notice of swaps under load",
     "automation": "from a landed file to an answer, ticks over many bots, and a hundred files",
     "campaign": "random events against the automation: nothing may be stale, lost, or computed twice",
+    "rebuild": "ten deployments of a changing bot, each rebuilt bit for bit",
+    "explain": "how long it takes to explain a turn of a bot of 100,000 rows",
     "noise": "wrong labels found, and what taking them out is worth",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }

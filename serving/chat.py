@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -98,9 +99,7 @@ class Chat:
             HTTPException: 404 when the tenant's bot never served the turn, 422 when the chosen candidate was not among
                 those that the user was shown.
         """
-        turn = self._log.find(key, turn_id) if _belongs(key, owner) else None
-        if turn is None:
-            raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no bot {key} that served turn {turn_id}")
+        turn = self.turn(owner, key, turn_id)
         said = feedback.model_dump(exclude_none=True)
         shown = [] if turn["category"] == FAILED else [found["id"] for found in json.loads(turn["candidates"])]
         if feedback.chosen_candidate not in (None, *shown):
@@ -108,6 +107,17 @@ class Chat:
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
         self._log.add_feedback(key, turn_id, said)
         return {"turn_id": turn_id, **said}
+
+    def turn(self, owner: str, key: str, turn_id: str) -> Mapping[str, Any]:
+        """A turn that the tenant's bot served: all of it, or, when it is written already, what the log looks up.
+
+        Raises:
+            HTTPException: 404 when the tenant's bot never served it.
+        """
+        turn = self._log.find(key, turn_id) if _belongs(key, owner) else None
+        if turn is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no bot {key} that served turn {turn_id}")
+        return turn
 
     def describe(self, owner: str) -> list[dict[str, Any]]:
         """The tenant's deployed bots."""

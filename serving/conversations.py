@@ -13,7 +13,6 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from resources.lakehouse import LakeTable
 
@@ -59,13 +58,13 @@ class Conversations:
                 updates={name: _new_values(name, part) for name in columns},
             )
 
-    def find(self, turn_id: str) -> dict[str, Any] | None:
-        """The turn's ``category`` and ``candidates``; None when there is no such turn. Reads the files it may be in."""
-        # Files of amended turns hold another kind of string, which Arrow does not compare.
-        schema = pa.schema([self._table.table.schema.field(name) for name in ("turn_id", "category", "candidates")])
-        for path in self._files_with(turn_id) if TURN_ID.match(turn_id) else ():
-            table = pq.ParquetFile(self._table.path / path).read(columns=schema.names).cast(schema)
-            for turn in table.filter(pc.equal(table.column("turn_id"), turn_id)).to_pylist():
+    def find(
+        self, turn_id: str, columns: Sequence[str] = ("turn_id", "category", "candidates")
+    ) -> dict[str, Any] | None:
+        """Some columns of a turn; None when there is no such turn. Reads the files it may be in."""
+        paths = self._files_with(turn_id) if TURN_ID.match(turn_id) else ()
+        for batch in self._table.read_files(paths, columns):
+            for turn in batch.filter(pc.equal(batch.column("turn_id"), turn_id)).to_pylist():
                 return dict(turn)
         return None
 

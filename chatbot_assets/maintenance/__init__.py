@@ -11,7 +11,7 @@ from chatbot_assets.maintenance.cache import remove_scratch, remove_unused_model
 from chatbot_assets.maintenance.compaction import compact
 from chatbot_assets.maintenance.retention import pinned_versions
 from chatbot_assets.maintenance.vacuum import Vacuumed, vacuum
-from chatbot_assets.tables import DEPLOYMENTS, TABLES
+from chatbot_assets.tables import TABLES
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeError
 
@@ -55,7 +55,7 @@ def maintain_bot(home: Home, lake: Lake, key: str, days: float, now: datetime) -
         now: the present moment.
     """
     since = now - timedelta(days=days)
-    pinned = pinned_versions(lake.table(key, DEPLOYMENTS.name), since)
+    pinned = pinned_versions(lake, key, since)
     reports = []
     for name in TABLES:
         table = lake.table(key, name)

@@ -7,7 +7,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
-from resources.lakehouse import LakeTable
+from chatbot_assets.tables import DEPLOYMENTS, TABLES
+from resources.lakehouse import Lake, LakeTable
 
 
 def kept_versions(committed_at: Sequence[datetime], since: datetime, pinned: Set[int]) -> set[int]:
@@ -33,10 +34,25 @@ def kept_events(deployments: LakeTable, since: datetime) -> list[dict[str, Any]]
     return [*was_live, *lives[-1:], *events[-1:], *recent]
 
 
-def pinned_versions(deployments: LakeTable, since: datetime) -> Mapping[str, Set[int]]:
-    """The versions of each table that these deployments were made from."""
+def pinned_versions(lake: Lake, key: str, since: datetime) -> Mapping[str, Set[int]]:
+    """The versions of each table that these deployments were made from, so that each can be explained and rebuilt.
+
+    Beside the versions that were the newest when a bot was deployed, these are the ones that the tables' records name.
+    They differ where a table was written anew without any change that counts: the model goes on as it was, but what it
+    learnt from, to the last bit, is the version before.
+    """
     pinned: defaultdict[str, set[int]] = defaultdict(set)
-    for event in kept_events(deployments, since):
-        for name, made_from in json.loads(event["data_versions"]).items():
-            pinned[name].add(made_from["version"])
+    waiting = [
+        (name, made_from["version"])
+        for event in kept_events(lake.table(key, DEPLOYMENTS.name), since)
+        for name, made_from in json.loads(event["data_versions"]).items()
+    ]
+    while waiting:
+        name, version = waiting.pop()
+        if name not in TABLES or version < 0 or version in pinned[name]:
+            continue
+        pinned[name].add(version)
+        state = lake.table(key, name).at(version)
+        if state and state.record:
+            waiting += [(source, read.version) for source, read in state.record.signature.inputs.items()]
     return pinned

@@ -8,39 +8,20 @@ from chatbot_assets.delta_asset import Stage, StageError, delta_asset
 from chatbot_assets.tables import MODELS
 from resources.lakehouse import Change
 from resources.model_store import file_hashes, model_id, pack
+from resources.surroundings import surroundings
 
 
 def _compute(stage: Stage) -> Change:
-    from chatbot_assets.train.rows import read_rows
-    from chatbot_assets.train.training import train_model
+    from chatbot_assets.train.model import rows_digest, train_bot, training_rows
 
-    inputs = stage.inputs
-    rows = read_rows(
-        inputs["utterances"],
-        inputs["embeddings"],
-        "train",
-        inputs["labels"] if stage.bot.denoise.policy == "automatic" else None,
-        inputs["paraphrases"],
-        stage.bot.augment.weight,
-    )
+    rows = training_rows(stage.bot, stage.inputs)
     if not rows.ids:
         raise StageError(
             f"{stage.bot.key} has no row to learn from: land rows with an intent or an answer in the bot's language"
         )
-    train = stage.bot.train
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        manifest = train_model(
-            folder,
-            rows,
-            bot=stage.bot.key,
-            language=stage.bot.language,
-            classifier=train.classifier,
-            index=train.index,
-            answer_precision=train.answer_precision,
-            suggest_precision=train.suggest_precision,
-            progress=stage.log,
-        )
+        manifest = train_bot(folder, stage.bot, rows, stage.log)
         hashes = file_hashes(folder)
         identity = model_id(hashes)
         known = stage.last is not None and identity in stage.table.arrow(["model_id"]).column("model_id").to_pylist()
@@ -50,7 +31,13 @@ def _compute(stage: Stage) -> Change:
         data_version=identity,
         rows_in=len(rows.ids),
         rows_computed=len(rows.ids),
-        notes={"model_id": identity, "files": hashes, "manifest": manifest},
+        notes={
+            "model_id": identity,
+            "files": hashes,
+            "manifest": manifest,
+            "learnt_from": rows_digest(rows),
+            "surroundings": surroundings(),
+        },
     )
 
 

@@ -13,9 +13,11 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
+from chatbot_assets.explain.words import moment, origin_in_words
 from resources.environment import Home
 from serving.access import Access, require_same_origin
 from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
+from serving.explaining import Explaining
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
 from serving.pages.words import chosen_language, words
@@ -31,8 +33,8 @@ async def form_of(request: Request) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(body, max_num_fields=20).items()}
 
 
-def add_pages(app: FastAPI, home: Home, access: Access, dagster: str | None) -> None:
-    """Adds the pages' routes; only the start page shows anything of a tenant, and only to whoever signed in."""
+def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, dagster: str | None) -> None:
+    """Adds the pages' routes; the documents alone are shown to whoever has not signed in."""
     templates = Environment(
         loader=FileSystemLoader(_FOLDER / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
@@ -92,6 +94,23 @@ def add_pages(app: FastAPI, home: Home, access: Access, dagster: str | None) -> 
             cards=cards.of(tenant, chat.bots),
             session=turn.session_id,
             said=said,
+        )
+
+    @app.get("/bots/{key}/turns/{turn_id}")
+    def explain(
+        request: Request,
+        key: str,
+        turn_id: str,
+        tenant: Annotated[str, Depends(access.tenant)],
+        chat: Annotated[Chat, Depends(chat_of)],
+    ) -> HTMLResponse:
+        """Why a turn was answered as it was."""
+        return page(
+            request,
+            "explain.html",
+            found=explaining.of(chat, tenant, key, turn_id),
+            origin=origin_in_words,
+            moment=moment,
         )
 
     def document(request: Request, address: str) -> Any:

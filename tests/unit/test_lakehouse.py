@@ -14,6 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
@@ -88,6 +89,44 @@ def data_files(table: LakeTable) -> set[str]:
     return {path.relative_to(table.path).as_posix() for path in table.path.rglob("*.parquet")}
 
 
+# -- a look at a few rows ---------------------------------------------------------------------------------------------
+
+
+def test_a_few_rows_are_found_in_the_version_that_is_asked_for(utterances: LakeTable, save: Save) -> None:
+    save(utterances, overwrite(utterances, rows("hi", "hey")))
+    save(utterances, append(utterances, rows("bye", "ciao")))
+    save(utterances, overwrite(utterances, rows("moin")))
+    wanted = ["id of bye", "id of hi", "id of nothing"]
+    found = utterances.rows_with("utterance_id", wanted, ["text", "sources"], 1)
+    assert sorted(row["text"] for row in found) == ["bye", "hi"] and found[0]["sources"] == ["turn-1"]
+    assert utterances.rows_with("utterance_id", wanted, ["text"]) == []
+    assert utterances.rows_with("utterance_id", [], ["text"], 1) == []
+
+
+def test_parts_of_files_that_cannot_hold_a_row_are_not_read(
+    utterances: LakeTable, save: Save, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = [rows(f"{letter} {number}").to_batches()[0] for letter in "abc" for number in range(3)]
+    save(utterances, utterances.append(utterances.stage_arrow(batches)))
+    read: list[int] = []
+    read_row_group = pq.ParquetFile.read_row_group
+
+    def counted(file: pq.ParquetFile, number: int, *arguments: Any) -> pa.Table:
+        read.append(number)
+        return read_row_group(file, number, *arguments)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    assert utterances.rows_with("text", ["b 1"], ["utterance_id"]) == [{"utterance_id": "id of b 1"}]
+    assert set(read) == {4}
+
+
+def test_a_file_older_than_a_column_holds_null_there(utterances: LakeTable, save: Save) -> None:
+    save(utterances, overwrite(utterances, rows("hi")))
+    path = utterances.path / next(iter(data_files(utterances)))
+    pq.write_table(pq.read_table(path).drop(["split"]), path)
+    assert utterances.rows_with("text", ["hi"], ["text", "split"]) == [{"text": "hi", "split": None}]
+
+
 # -- what a commit says about itself ----------------------------------------------------------------------------------
 
 
@@ -103,6 +142,14 @@ def test_a_commit_carries_its_record(utterances: LakeTable, save: Save) -> None:
     assert record.data_version == change.data_version
     commit = utterances.last()
     assert commit is not None and abs(datetime.now(UTC) - commit.committed_at) < timedelta(minutes=1)
+
+
+def test_each_version_tells_what_was_said_of_the_table_then(utterances: LakeTable, save: Save) -> None:
+    save(utterances, overwrite(utterances, rows("hi")), made_from("abc", 7))
+    first = utterances.last()
+    save(utterances, append(utterances, rows("hey")), made_from("def", 8))
+    assert utterances.at(0) == first and utterances.at(1) == utterances.last() == utterances.at(99)
+    assert utterances.at(-1) is None
 
 
 def test_the_record_is_delta_s_own_user_metadata(utterances: LakeTable, save: Save) -> None:

@@ -163,10 +163,9 @@ def test_versions_of_deployments_that_are_live_or_were_within_the_retention_are_
         ("live", days_ago(50), "third", {"labels": 4, "models": 7}),
         ("candidate", days_ago(10), "fourth", {"labels": 5}),
     )
-    deployments = lake.table(KEY, "deployments")
-    assert pinned_versions(deployments, days_ago(90)) == {"labels": {2, 4, 5}, "models": {7}}
-    assert pinned_versions(deployments, days_ago(1)) == {"labels": {4, 5}, "models": {7}}
-    assert pinned_versions(lake.table("acme.new", "deployments"), NOW) == {}
+    assert pinned_versions(lake, KEY, days_ago(90)) == {"labels": {2, 4, 5}, "models": {7}}
+    assert pinned_versions(lake, KEY, days_ago(1)) == {"labels": {4, 5}, "models": {7}}
+    assert pinned_versions(lake, "acme.new", NOW) == {}
 
 
 # -- vacuum -------------------------------------------------------------------------------------------------------

@@ -1,0 +1,45 @@
+"""Tells a tenant why one of its bots answered a turn as it did."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends
+
+from chatbot_assets.explain.explanation import explain_turn, find_turn
+from resources.environment import Home
+from resources.lakehouse import Lake
+from serving.access import Access
+from serving.chat import Chat, chat_of
+
+
+class Explaining:
+    """Explanations of served turns, for the API and for the pages."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lake = Lake(home.lake)
+
+    def of(self, chat: Chat, owner: str, key: str, turn_id: str) -> dict[str, Any]:
+        """The explanation of a turn, also of one that is not written yet.
+
+        Raises:
+            HTTPException: 404 when the tenant's bot never served it.
+        """
+        waiting = chat.turn(owner, key, turn_id)
+        return explain_turn(self._lake, self._home.cache, key, find_turn(self._lake, key, turn_id) or waiting)
+
+
+def explain_routes(access: Access, explaining: Explaining) -> APIRouter:
+    """The API's route; the tenant comes from the token or the session, never from the request."""
+    router = APIRouter(prefix="/v1/bots")
+
+    @router.get("/{key}/turns/{turn_id}/explain")
+    def explain(
+        key: str,
+        turn_id: str,
+        owner: Annotated[str, Depends(access.tenant)],
+        chat: Annotated[Chat, Depends(chat_of)],
+    ) -> dict[str, Any]:
+        """Why a turn was answered as it was."""
+        return explaining.of(chat, owner, key, turn_id)
+
+    return router
