@@ -244,7 +244,9 @@ def _blocked(commits: Mapping[str, Commit | None], stale: set[str], has_unread: 
     if has_unread:
         return None
     if commits["dialogues"] is None:
-        return "waiting for data: land a file"
+        models = commits["models"]
+        is_imported = models is not None and models.record is not None and "imported" in models.record.notes
+        return "it has no data here; its deployments are imported" if is_imported else "waiting for data: land a file"
     if stale & {"dialogues", "rejected", "landing_files", "utterances"}:
         return None
     utterances = commits["utterances"]

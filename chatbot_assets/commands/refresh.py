@@ -107,6 +107,11 @@ def _materialise(key: str, selection: list[str], engine: str | None, progress: P
 
 
 def _why_failed(result: Any) -> str:
+    from chatbot_assets.checks import MAY_BE_DEPLOYED
+
+    for evaluation in result.get_asset_check_evaluations():
+        if evaluation.check_name == MAY_BE_DEPLOYED.name and not evaluation.passed:
+            return f"the new model was refused: {evaluation.description}"
     for event in result.all_events:
         if event.is_step_failure:
             failure = event.step_failure_data

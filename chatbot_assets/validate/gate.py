@@ -281,7 +281,8 @@ def _tosses(rows: int) -> NDArray[np.float64]:
 def refused(why: str, rows: Sequence[DecidingRow]) -> Gate:
     """A refusal with the rows that decided it; the first few stand in its words, too."""
     named = ", ".join(f"{row.text!r} is {row.wanted}, taken for {row.challenger}" for row in rows[:3])
-    decided = f"; {len(rows)} rows decided it, among them {named}" if rows else ""
+    count = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+    decided = f"; {count} decided it{', among them' if len(rows) > 3 else ':'} {named}" if rows else ""
     return Gate(False, why + decided, tuple(rows[:NAMED_ROWS]), len(rows))
 
 

@@ -62,7 +62,7 @@ def test_a_model_that_forgets_a_golden_dialogue_is_refused_with_the_row_wherever
     assert decided == [wanted]
     report = status(guarded.key)
     assert report["bots"][0]["refused"]["rows"] == decided
-    assert "golden dialogues answered as wanted; 1 rows decided it" in report["bots"][0]["blocked"]
+    assert "golden dialogues answered as wanted; 1 row decided it: " in report["bots"][0]["blocked"]
     assert describe(report).splitlines()[-1] == (
         f"    golden: '{WISH}' is refund; the new model: weather; the live one: refund"
     )

@@ -49,6 +49,8 @@ def test_a_deployment_is_the_same_in_both_homes_and_answers_alike(bot: SmallBot,
     assert [row["event"] for row in production.rows("deployments")] == ["candidate", "verified", "live"]
     assert {row["actor"] for row in production.rows("deployments")} == {"kim"}
     assert "is automatic; tried by five people" in describe(report)
+    assert production.state.blocked == "it has no data here; its deployments are imported"
+    assert {item.table for item in production.state.stale}.isdisjoint({"models", "evaluations", "deployments"})
     answer = ask(production.key, QUESTION)
     assert (answer["intent"], answer["deployment_id"]) == ("delivery", bot.live.deployment_id)
     for name in ("models", "evaluations", "deployments"):

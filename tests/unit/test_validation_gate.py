@@ -180,8 +180,7 @@ def test_a_golden_dialogue_is_judged_by_what_the_user_is_served(
 def test_what_the_live_model_answers_as_wanted_must_stay_so() -> None:
     found = golden([reply("hours")], [reply("refund")])
     assert found.gate.reason == (
-        "0 of 1 golden dialogues answered as wanted; "
-        "1 rows decided it, among them 'money back' is refund, taken for hours"
+        "0 of 1 golden dialogues answered as wanted; 1 row decided it: 'money back' is refund, taken for hours"
     )
     row = found.gate.rows[0]
     assert (row.rule, row.text, row.wanted, row.challenger, row.champion) == (
