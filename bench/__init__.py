@@ -7,6 +7,7 @@ BENCHMARKS = {
     "campaign": "random events against the automation: nothing may be stale, lost, or computed twice",
     "rebuild": "ten deployments of a changing bot, each rebuilt bit for bit",
     "explain": "how long it takes to explain a turn of a bot of 100,000 rows",
+    "serving": "the chat service at rising rates, against a plain endpoint over the same model",
     "noise": "wrong labels found, and what taking them out is worth",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }

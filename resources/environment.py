@@ -40,6 +40,11 @@ class Home:
         return self.root / "cache"
 
     @property
+    def journal(self) -> Path:
+        """The chat service's write-ahead log: turns on their way to the table ``conversations``."""
+        return self.root / "journal"
+
+    @property
     def logs(self) -> Path:
         return self.root / "logs"
 

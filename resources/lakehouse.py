@@ -35,7 +35,7 @@ from chatbot_assets.tables import TABLES, Table
 from resources.remembered import Remembered, fingerprint
 
 if TYPE_CHECKING:
-    from deltalake import DeltaTable
+    from deltalake import CommitProperties, DeltaTable
     from pyspark.sql import DataFrame, SparkSession
 
 RECORD_FORMAT = 1
@@ -646,10 +646,11 @@ class LakeTable:
             raise
         return self.last()
 
-    def append_rows(self, rows: Sequence[Mapping[str, Any]]) -> None:
+    def append_rows(self, rows: Sequence[Mapping[str, Any]], progress: Mapping[str, int] | None = None) -> None:
         """Appends rows to a table that several processes write at once; such appends never conflict.
 
-        For tables that are written outside of Dagster; their commits carry no record.
+        For tables that are written outside of Dagster; their commits carry no record. ``progress`` is kept in the same
+        commit, for :meth:`progress`: by the name of a source, how far what comes from it is in the table.
         """
         from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
         from deltalake.exceptions import CommitFailedError, DeltaError
@@ -664,7 +665,16 @@ class LakeTable:
                     configuration=TABLE_PROPERTIES,
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
-        write_deltalake(str(self.path), pa.Table.from_pylist(list(rows), self.table.schema), mode="append")
+        write_deltalake(
+            str(self.path),
+            pa.Table.from_pylist(list(rows), self.table.schema),
+            mode="append",
+            commit_properties=with_progress(progress),
+        )
+
+    def progress(self, name: str) -> int:
+        """How far what comes from a source is in the table, as the newest commit about it said; 0 before any."""
+        return (self._delta().transaction_version(name) or 0) if self.last() else 0
 
     def discard(self, change: Change) -> None:
         """Removes what was staged for a change that is not to be committed."""
@@ -689,6 +699,13 @@ def _may_hold(group: Any, column: str, values: Sequence[str]) -> bool:
     if statistics is None or not statistics.has_min_max:
         return True
     return any(statistics.min <= value <= statistics.max for value in values)
+
+
+def with_progress(progress: Mapping[str, int] | None) -> "CommitProperties | None":
+    """What makes a commit say how far each source has come (application transactions of Delta)."""
+    from deltalake import CommitProperties, Transaction
+
+    return CommitProperties(app_transactions=[Transaction(*one) for one in progress.items()]) if progress else None
 
 
 def accept_code(lake_table: LakeTable, code: Mapping[str, str], actor: str, reason: str) -> list[str]:

@@ -1,25 +1,43 @@
-"""Runs the chat service on loopback: ``python -m serving --port PORT``."""
+"""Runs the chat service on loopback: ``python -m serving --port PORT [--workers N]``."""
 
 import argparse
-import logging
+import os
 
 import uvicorn
 
 from resources.environment import Home
 from serving.address import announced
-from serving.app import create_app
+from serving.app import DAGSTER_URL
+
+STOP_SECONDS = 15
+"""How long requests that were taken are waited for when the service is told to stop."""
+BACKLOG = 2_048
+"""Connections that wait to be taken at most; those beyond are refused by the system."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--workers", type=int, default=1, help="processes, each with all bots loaded (default 1)")
     parser.add_argument("--dagster", help="address of Dagster's UI, for links; none without it")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    home = Home.from_environment()
-    app = create_app(home, arguments.dagster)
-    with announced(home, f"http://127.0.0.1:{arguments.port}"):
-        uvicorn.run(app, host="127.0.0.1", port=arguments.port, log_level="warning", server_header=False)
+    if arguments.workers < 1:
+        parser.error("--workers must be 1 or more")
+    if arguments.dagster:
+        os.environ[DAGSTER_URL] = arguments.dagster
+    with announced(Home.from_environment(), f"http://127.0.0.1:{arguments.port}"):
+        uvicorn.run(
+            "serving.app:service",
+            factory=True,
+            host="127.0.0.1",
+            port=arguments.port,
+            workers=arguments.workers,
+            backlog=BACKLOG,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=STOP_SECONDS,
+        )
 
 
 if __name__ == "__main__":

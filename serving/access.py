@@ -6,7 +6,7 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 
 from serving.sessions import SESSION_SECONDS, new_session, tenant_of_session
-from serving.tokens import load_tokens, tenant_of
+from serving.tokens import KnownTokens, tenant_of
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
@@ -15,9 +15,9 @@ class Access:
     """Finds the tenant of a request by the tokens in a file, which may change while the service runs."""
 
     def __init__(self, tokens: Path) -> None:
-        self._tokens = tokens
+        self._tokens = KnownTokens(tokens)
 
-    def tenant(self, request: Request) -> str:
+    async def tenant(self, request: Request) -> str:
         """The tenant that asks; a dependency of every route with a tenant's data.
 
         Raises:
@@ -38,14 +38,14 @@ class Access:
         Raises:
             HTTPException: 403 when a page of another origin uses the session to change something.
         """
-        found = tenant_of_session(request.cookies.get(_cookie(request), ""), load_tokens(self._tokens))
+        found = tenant_of_session(request.cookies.get(_cookie(request), ""), self._tokens.now())
         if found and request.method not in SAFE_METHODS:
             require_same_origin(request)
         return found
 
     def new_session(self, request: Request, token: str) -> dict[str, str] | None:
         """The cookie of a new session for whoever has a tenant's token; None when the token is nobody's."""
-        tenant = tenant_of(token, load_tokens(self._tokens))
+        tenant = tenant_of(token, self._tokens.now())
         return _set_cookie(request, new_session(tenant, token), SESSION_SECONDS) if tenant else None
 
     def end_session(self, request: Request) -> dict[str, str]:
@@ -54,7 +54,7 @@ class Access:
 
     def _by_token(self, request: Request) -> str | None:
         scheme, _, token = request.headers["authorization"].partition(" ")
-        return tenant_of(token, load_tokens(self._tokens)) if scheme.lower() == "bearer" else None
+        return tenant_of(token, self._tokens.now()) if scheme.lower() == "bearer" else None
 
 
 def require_same_origin(request: Request) -> None:

@@ -1,15 +1,20 @@
 """The chat service: its parts put together into one application, for loopback."""
 
+import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from resources.environment import Home
 from resources.lakehouse import Lake
 from serving.access import Access
+from serving.batching import Batcher
 from serving.bots import LiveBots
 from serving.chat import Chat, chat_routes
 from serving.conversation_log import ConversationLog
@@ -20,16 +25,33 @@ from serving.problems import answer_with_problems
 from serving.tokens import TOKENS_FILE
 from serving.verification import verification_routes
 
+DAGSTER_URL = "CHATBOT_DAGSTER_URL"
+"""The environment variable that tells the service's processes where Dagster's UI is."""
+
+LOAD_SECONDS = 60.0
+"""How long a process waits for the bots' models before it takes requests anyway."""
+
+
+def service() -> FastAPI:
+    """The application of a process of the service, made from the environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    # A batch's matrices are small: a second thread would cost more than it gains, and a core that requests need.
+    threadpool_limits(1, "blas")
+    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL))
+
 
 def create_app(home: Home, dagster: str | None = None) -> FastAPI:
     """The service over a home's lake and tokens; ``dagster`` is the address of Dagster's UI for the pages' links."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bots, log = LiveBots(home), ConversationLog(Lake(home.lake))
-        app.state.chat = Chat(bots, log)
+        bots, log, batcher = LiveBots(home), ConversationLog(Lake(home.lake), home.journal), Batcher()
+        app.state.chat = Chat(bots, log, batcher)
+        # No request comes before this is over: a worker that starts beside others must not deny bots that they serve.
+        await run_in_threadpool(bots.wait, LOAD_SECONDS)
         yield
         bots.close()
+        batcher.close()
         log.close()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
@@ -43,12 +65,12 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
     add_pages(app, home, access, explaining, dagster)
 
     @app.get("/healthz")
-    def healthz() -> dict[str, str]:
+    async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "alive"}
 
     @app.get("/readyz")
-    def readyz(request: Request) -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
         """At least one verified model is loaded."""
         ready = request.app.state.chat.bots.ready
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE

@@ -72,6 +72,10 @@ class LiveBots:
         """Whether every deployment found at the start is loaded, and there is one."""
         return self._first_look.is_set() and bool(self._live)
 
+    def wait(self, seconds: float) -> None:
+        """Waits, at most so long, until what is deployed at the start is loaded."""
+        self._first_look.wait(seconds)
+
     def close(self) -> None:
         self._stopping.set()
         self._thread.join()
@@ -90,6 +94,8 @@ class LiveBots:
                 deployment = live_deployment(self._lake.table(key, "deployments"))
                 if deployment and not (current and current.deployment == deployment):
                     live = next_to_answer(self._lake, key, deployment, current, partial(load, self._home, key))
+                if live:
+                    live.responder.respond(["?"])  # loads what modules leave for their first text
             except Exception:
                 self._retry_at[key] = time.monotonic() + RETRY_SECONDS
                 logger.exception("the live deployment of %s cannot be loaded; the one before it goes on", key)

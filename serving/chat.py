@@ -1,24 +1,30 @@
 """The chat API: a turn is answered and kept, and users say what they think of it."""
 
+import asyncio
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from chatbot_assets.bot import KEY
 from serving.access import Access
+from serving.batching import Batcher, OverloadedError
 from serving.bots import LiveBot, LiveBots
-from serving.conversation_log import ConversationLog
+from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.responder import FAILED
 
 TEXT_LIMIT = 2_000
+TURN_SECONDS = 5.0
+"""A turn that is not answered within this time is given up."""
+RETRY_AFTER = {"Retry-After": "1"}
+"""Tells a client to send a turn again that could not be taken: by then a full queue has been answered."""
 
 
 class ChatRequest(BaseModel):
@@ -49,9 +55,10 @@ class FeedbackRequest(BaseModel):
 class Chat:
     """A tenant's conversations with its bots, for the API and for the pages."""
 
-    def __init__(self, bots: LiveBots, log: ConversationLog) -> None:
+    def __init__(self, bots: LiveBots, log: ConversationLog, batcher: Batcher) -> None:
         self.bots = bots
         self._log = log
+        self._batcher = batcher
 
     def live(self, owner: str, key: str) -> LiveBot:
         """A deployed bot of the tenant.
@@ -64,13 +71,29 @@ class Chat:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no deployed bot {key}")
         return bot
 
-    def answer(self, owner: str, key: str, turn: ChatRequest) -> dict[str, Any]:
-        """Answers one turn and notes it, without personal data, in ``conversations``."""
+    async def answer(self, owner: str, key: str, turn: ChatRequest) -> dict[str, Any]:
+        """Answers one turn and keeps it, without personal data, for ``conversations``: it is on the disk then.
+
+        Raises:
+            HTTPException: 404 as :meth:`live`; 429 when too many turns wait already; 503 when it took too long, or
+                when the turn cannot be kept: what is not kept is not served.
+        """
         bot = self.live(owner, key)
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                return await self._answer(bot, key, turn)
+        except OverloadedError:
+            detail = "too many turns wait; send it again in a second"
+            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, detail, RETRY_AFTER) from None
+        except TimeoutError:
+            detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
+
+    async def _answer(self, bot: LiveBot, key: str, turn: ChatRequest) -> dict[str, Any]:
         started = time.perf_counter()
-        reply = bot.responder.respond([turn.text])[0]
+        reply = await self._batcher.respond(bot.responder, turn.text)
         milliseconds = (time.perf_counter() - started) * 1000
-        candidates = [asdict(candidate) for candidate in reply.candidates]
+        candidates = [dict(vars(candidate)) for candidate in reply.candidates]
         answer = {
             "turn_id": new_turn_id(),
             "answer": reply.answer,
@@ -89,7 +112,10 @@ class Chat:
             "served_at": datetime.now(UTC),
             "latency_ms": milliseconds,
         }
-        self._log.add(key, answer | kept)
+        try:
+            await asyncio.wrap_future(self._log.add(key, answer | kept))
+        except OSError as error:
+            raise _not_kept(error) from None
         return answer
 
     def judge(self, owner: str, key: str, turn_id: str, feedback: FeedbackRequest) -> dict[str, Any]:
@@ -97,7 +123,7 @@ class Chat:
 
         Raises:
             HTTPException: 404 when the tenant's bot never served the turn, 422 when the chosen candidate was not among
-                those that the user was shown.
+                those that the user was shown, 503 when the verdict cannot be kept now.
         """
         turn = self.turn(owner, key, turn_id)
         said = feedback.model_dump(exclude_none=True)
@@ -105,16 +131,23 @@ class Chat:
         if feedback.chosen_candidate not in (None, *shown):
             detail = f"chosen_candidate: {feedback.chosen_candidate!r} was not among the turn's candidates"
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
-        self._log.add_feedback(key, turn_id, said)
+        try:
+            self._log.add_feedback(key, turn_id, said).result(TURN_SECONDS)
+        except OSError as error:
+            raise _not_kept(error) from None
         return {"turn_id": turn_id, **said}
 
     def turn(self, owner: str, key: str, turn_id: str) -> Mapping[str, Any]:
         """A turn that the tenant's bot served: all of it, or, when it is written already, what the log looks up.
 
         Raises:
-            HTTPException: 404 when the tenant's bot never served it.
+            HTTPException: 404 when the tenant's bot never served it, 503 when that cannot be said yet.
         """
-        turn = self._log.find(key, turn_id) if _belongs(key, owner) else None
+        try:
+            turn = self._log.find(key, turn_id) if _belongs(key, owner) else None
+        except NotYetError:
+            detail = "the turn is still on its way into the table; send it again"
+            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
         if turn is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no bot {key} that served turn {turn_id}")
         return turn
@@ -125,7 +158,7 @@ class Chat:
         return [_describe(key, bot) for key, bot in listed if bot]
 
 
-def chat_of(request: Request) -> Chat:
+async def chat_of(request: Request) -> Chat:
     """The running application's conversations: a dependency of the routes that need them."""
     found: Chat = request.app.state.chat
     return found
@@ -143,14 +176,14 @@ def chat_routes(access: Access) -> APIRouter:
         return {"bots": chat.describe(owner)}
 
     @router.post("/{key}/chat")
-    def answer(
+    async def answer(
         key: str,
         turn: ChatRequest,
         owner: Annotated[str, Depends(access.tenant)],
         chat: Annotated[Chat, Depends(chat_of)],
-    ) -> dict[str, Any]:
+    ) -> JSONResponse:
         """Answers one turn."""
-        return chat.answer(owner, key, turn)
+        return JSONResponse(await chat.answer(owner, key, turn))
 
     @router.post("/{key}/turns/{turn_id}/feedback")
     def feedback(
@@ -164,6 +197,11 @@ def chat_routes(access: Access) -> APIRouter:
         return chat.judge(owner, key, turn_id, said)
 
     return router
+
+
+def _not_kept(error: OSError) -> HTTPException:
+    detail = f"nothing can be kept: {error.strerror or 'the disk does not answer'}; make room on the service's disk"
+    return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
 
 
 def _belongs(key: str, owner: str) -> bool:

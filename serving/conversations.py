@@ -14,7 +14,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from resources.lakehouse import LakeTable
+from resources.lakehouse import LakeTable, with_progress
 
 TURN_ID = re.compile(r"^[0-9a-f]{32}\Z")
 AMENDED_AT_ONCE = 500
@@ -35,13 +35,22 @@ class Conversations:
         self._table = table
         self._has_all_columns = False
 
-    def append(self, turns: Sequence[Mapping[str, Any]]) -> None:
-        """Appends turns; such commits of several processes never conflict."""
-        self._add_missing_columns()
-        self._table.append_rows(turns)
+    def append(self, turns: Sequence[Mapping[str, Any]], progress: Mapping[str, int] | None = None) -> None:
+        """Appends turns; such commits of several processes never conflict.
 
-    def amend(self, changes: Mapping[str, Mapping[str, Any]]) -> None:
+        ``progress`` says in the same commit how far what comes from some sources is in the table, for :meth:`progress`.
+        """
+        self._add_missing_columns()
+        self._table.append_rows(turns, progress)
+
+    def progress(self, source: str) -> int:
+        """How far what comes from a source is in the table; 0 when nothing of it is."""
+        return self._table.progress(source)
+
+    def amend(self, changes: Mapping[str, Mapping[str, Any]], progress: Mapping[str, int] | None = None) -> None:
         """Sets ``satisfied`` and ``chosen_candidate`` of turns, by their identifiers; other processes' rows stay.
+
+        ``progress`` is as for :meth:`append`.
 
         Raises:
             deltalake.exceptions.CommitFailedError: when another writer was first; doing it again is safe.
@@ -56,6 +65,7 @@ class Conversations:
             DeltaTable(str(self._table.path)).update(
                 predicate=f"turn_id IN ({', '.join(map(_literal, part))})",
                 updates={name: _new_values(name, part) for name in columns},
+                commit_properties=with_progress(progress if start + AMENDED_AT_ONCE >= len(turn_ids) else None),
             )
 
     def find(

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.problems import problem
@@ -10,15 +10,20 @@ from serving.problems import problem
 BODY_LIMIT = 64 * 1024
 """Bytes of a request's body: several times the longest turn."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
+HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+        b"connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
     # Not "no-referrer": browsers then send "Origin: null" with forms, and nobody could sign in.
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
+    (b"referrer-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+"""What every response gets unless it says otherwise itself, as ASGI holds headers."""
 
 
 class Guard:
@@ -39,10 +44,8 @@ class Guard:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                response = MutableHeaders(scope=message)
-                for name, value in HEADERS.items():
-                    response.setdefault(name, value)
-                response.setdefault("Cache-Control", "no-store")
+                present = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(pair for pair in HEADERS if pair[0] not in present)]
             await send(message)
 
         if _host(headers.get("host", "")) not in LOOPBACK:

@@ -7,6 +7,8 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
+from resources.remembered import Remembered, fingerprint
+
 TOKENS_FILE = "tokens.json"
 
 
@@ -17,6 +19,18 @@ def load_tokens(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     return tokens
+
+
+class KnownTokens:
+    """The tokens of a file that may change; read again only then."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._read: Remembered[dict[str, str]] = Remembered()
+
+    def now(self) -> dict[str, str]:
+        """The tokens by tenant, as :func:`load_tokens`."""
+        return self._read.get(self._path, fingerprint(self._path), lambda: load_tokens(self._path))
 
 
 def ensure_tokens(path: Path, tenants: Iterable[str]) -> dict[str, str]:

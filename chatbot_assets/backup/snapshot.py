@@ -24,7 +24,7 @@ from resources.lakehouse import Lake
 HOME = "home"
 BOTS = "bots"
 TOKENS_FILE = "tokens.json"
-LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "logs", "up.lock", "service.json", TOKENS_FILE})
+LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "journal", "logs", "up.lock", "service.json", TOKENS_FILE})
 """Names in a home that have their own rule here, or that come back by themselves."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
@@ -35,7 +35,7 @@ def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int
     """Adds a home and its bot files to an archive; gives the pinned version of every table.
 
     Names in the archive begin with ``home/`` and ``bots/``. ``tokens.json`` holds secrets and comes only when asked
-    for. The folders ``cache`` and ``logs`` do not: nothing is lost with them.
+    for. The folders ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later.
 
     Raises:
         ArchiveError: when a table lacks a file, or a landing file is still being written.

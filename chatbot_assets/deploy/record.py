@@ -93,10 +93,8 @@ class History:
 
     def last_live(self, identity: str) -> dict[str, Any] | None:
         """The last event ``live`` of a deployment; None when it never answered."""
-        for event in reversed(self.events):
-            if event["event"] == "live" and event["deployment_id"] == identity:
-                return event
-        return None
+        lives = (event for event in reversed(self.events) if event["event"] == "live")
+        return next((event for event in lives if event["deployment_id"] == identity), None)
 
     @cached_property
     def _live_event(self) -> dict[str, Any] | None:

@@ -8,7 +8,6 @@ asked, and it goes live by the policy of this home's bot file, or is rejected.
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import pyarrow.compute as pc
 
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot
-from chatbot_assets.deploy.record import newest_event
-from chatbot_assets.deploy.verification import Verification, event_id
+from chatbot_assets.deploy.life import event_id, moment
+from chatbot_assets.deploy.record import history
+from chatbot_assets.deploy.verification import Verification
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.tables import DEPLOYMENTS
 from chatbot_assets.train.manifest import ModelFormatError
@@ -56,9 +56,11 @@ def transfer(
     event = _deployment(source.table(bot.key, DEPLOYMENTS.name), deployment)
     identity, model_id = str(event["deployment_id"]), str(event["model_id"])
     here = target.table(bot.key, DEPLOYMENTS.name)
-    newest = newest_event(here)
-    if newest and newest["deployment_id"] == identity and newest["event"] in ("verified", "live"):
-        raise TransferError(f"{bot.key}: deployment {identity} is here already, and {newest['event']}")
+    past = history(here)
+    if past.live and past.live.deployment_id == identity:
+        raise TransferError(f"{bot.key}: deployment {identity} is here already, and live")
+    if past.waiting and past.waiting["deployment_id"] == identity:
+        raise TransferError(f"{bot.key}: deployment {identity} is here already, and verified")
     model = _record(source.table(bot.key, "models"), lambda record: record.data_version == model_id)
     evaluation = _record(
         source.table(bot.key, "evaluations"),
@@ -144,7 +146,7 @@ def _append(
     commits = {name: target.table(bot.key, name).last() for name in DEPLOYMENTS.inputs}
     pins = pinned_inputs(DEPLOYMENTS, commits) or {}
     versions = {name: {"version": pin.version, "data_version": pin.data_version} for name, pin in pins.items()}
-    now = datetime.now(UTC)
+    now = moment(history(table))
     position = last.version if last else -1
     rows = [
         {

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, quote
 from uuid import uuid4
 
 from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse
 from fastapi.staticfiles import StaticFiles
@@ -47,15 +48,19 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
         headers = {"Vary": "Accept-Language, Accept, Cookie", "Content-Language": language}
         return HTMLResponse(text, status, headers)
 
+    def show_start(
+        request: Request, chat: Chat, tenant: str, session: str, said: dict[str, Any] | None
+    ) -> HTMLResponse:
+        shown = cards.of(tenant, chat.bots)
+        return page(request, "start.html", tenant=tenant, cards=shown, session=session, said=said)
+
     @app.get("/")
     def start(request: Request, chat: Annotated[Chat, Depends(chat_of)]) -> HTMLResponse:
         """Every bot of the tenant that is signed in; else where to sign in."""
         tenant = access.signed_in(request)
         if tenant is None:
             return page(request, "sign_in.html", wrong=False)
-        return page(
-            request, "start.html", tenant=tenant, cards=cards.of(tenant, chat.bots), session=uuid4().hex, said=None
-        )
+        return show_start(request, chat, tenant, uuid4().hex, None)
 
     @app.post("/sign-in", dependencies=[Depends(require_same_origin)])
     def sign_in(request: Request, form: Annotated[dict[str, str], Depends(form_of)]) -> Any:
@@ -71,7 +76,7 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
         return RedirectResponse("/", HTTPStatus.SEE_OTHER, access.end_session(request))
 
     @app.post("/bots/{key}/chat")
-    def ask(
+    async def ask(
         request: Request,
         key: str,
         tenant: Annotated[str, Depends(access.tenant)],
@@ -83,18 +88,11 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
             turn = ChatRequest(session_id=form.get("session", ""), text=form.get("text", ""))
         except ValidationError as error:
             raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
-        said = {"bot": key, "text": turn.text, "reply": chat.answer(tenant, key, turn)}
+        said = {"bot": key, "text": turn.text, "reply": await chat.answer(tenant, key, turn)}
         if request.headers.get("accept") == FRAGMENT:
             language = chat.live(tenant, key).deployment.config["language"]
             return page(request, "turn.html", said=said, bot_language=language)
-        return page(
-            request,
-            "start.html",
-            tenant=tenant,
-            cards=cards.of(tenant, chat.bots),
-            session=turn.session_id,
-            said=said,
-        )
+        return await run_in_threadpool(show_start, request, chat, tenant, turn.session_id, said)
 
     @app.get("/bots/{key}/turns/{turn_id}")
     def explain(

@@ -24,6 +24,10 @@ def turn(text: str = "hi") -> dict[str, Any]:
     return {"turn_id": new_turn_id(), "text": text, "category": "similar", "candidates": "[]"}
 
 
+def log_of(lake: Lake) -> ConversationLog:
+    return ConversationLog(lake, lake.root.parent / "journal")
+
+
 def verdicts(lake: Lake, key: str = KEY) -> dict[str, tuple[bool | None, str | None]]:
     """``satisfied`` and ``chosen_candidate`` of every turn, by its text."""
     rows = DeltaTable(str(lake.table(key, "conversations").path)).to_pyarrow_table().to_pylist()
@@ -36,7 +40,7 @@ def texts(lake: Lake, key: str = KEY) -> list[str]:
 
 
 def test_turns_are_written_together_a_moment_later(lake: Lake) -> None:
-    log = ConversationLog(lake)
+    log = log_of(lake)
     for number in range(20):
         log.add(KEY, turn(f"{number:02}"))
     seconds = wait_for(lambda: len(texts(lake)) == 20)
@@ -47,14 +51,14 @@ def test_turns_are_written_together_a_moment_later(lake: Lake) -> None:
 
 
 def test_closing_writes_what_is_waiting(lake: Lake) -> None:
-    log = ConversationLog(lake)
+    log = log_of(lake)
     log.add(KEY, turn("the last words"))
     log.close()
     assert texts(lake) == ["the last words"]
 
 
 def test_each_bot_s_turns_go_to_its_own_table(lake: Lake) -> None:
-    log = ConversationLog(lake)
+    log = log_of(lake)
     log.add(KEY, turn("ours"))
     log.add(OTHER, turn("theirs"))
     log.close()
@@ -65,7 +69,7 @@ def test_turns_whose_table_cannot_be_written_wait_and_hold_up_nobody_else(lake: 
     obstacle = lake.table(KEY, "conversations").path
     obstacle.parent.mkdir(parents=True)
     obstacle.write_text("a file where the table belongs", encoding="utf-8")
-    log = ConversationLog(lake)
+    log = log_of(lake)
     log.add(KEY, turn("patient"))
     log.add(OTHER, turn("swift"))
     wait_for(lambda: texts(lake, OTHER) == ["swift"])
@@ -77,7 +81,7 @@ def test_turns_whose_table_cannot_be_written_wait_and_hold_up_nobody_else(lake: 
 
 
 def test_turns_from_many_threads_and_two_services_are_all_there_once(lake: Lake) -> None:
-    logs = [ConversationLog(lake), ConversationLog(lake)]
+    logs = [log_of(lake), log_of(lake)]
 
     def serve(log: ConversationLog, name: str) -> None:
         for number in range(50):
@@ -101,7 +105,7 @@ def test_turns_from_many_threads_and_two_services_are_all_there_once(lake: Lake)
 
 
 def test_feedback_on_a_turn_that_waits_to_be_written_is_written_with_it(lake: Lake) -> None:
-    log = ConversationLog(lake)
+    log = log_of(lake)
     waiting = turn()
     log.add(KEY, waiting)
     log.add_feedback(KEY, waiting["turn_id"], {"satisfied": True})
@@ -114,7 +118,7 @@ def test_feedback_on_a_turn_that_waits_to_be_written_is_written_with_it(lake: La
 def test_feedback_on_written_turns_is_in_the_table_a_moment_later_in_one_commit(lake: Lake) -> None:
     turns = [turn(f"{number:02}") for number in range(30)]
     Conversations(lake.table(KEY, "conversations")).append(turns)
-    log = ConversationLog(lake)
+    log = log_of(lake)
     for number, one in enumerate(turns[:20]):
         log.add_feedback(KEY, one["turn_id"], {"satisfied": number % 2 == 0, "chosen_candidate": f"it's {number}"})
     wait_for(lambda: verdicts(lake)["19"] != (None, None))
@@ -127,7 +131,7 @@ def test_feedback_on_written_turns_is_in_the_table_a_moment_later_in_one_commit(
 
 def test_of_several_verdicts_the_last_one_counts_and_what_it_does_not_mention_stays(lake: Lake) -> None:
     one, other = turn("one"), turn("other")
-    log = ConversationLog(lake)
+    log = log_of(lake)
     log.add(KEY, one)
     log.add(KEY, other)
     for flushed in (False, True):
@@ -145,7 +149,7 @@ def test_of_several_verdicts_the_last_one_counts_and_what_it_does_not_mention_st
 
 @pytest.mark.parametrize("text", ["'", "''; --", "\\'", "a\nb", "설탕 '둘'", "CASE WHEN", '"', "\x00", "%_"])
 def test_what_was_chosen_is_kept_to_the_letter(lake: Lake, text: str) -> None:
-    log = ConversationLog(lake)
+    log = log_of(lake)
     chosen, left = turn("chosen"), turn("left")
     log.add(KEY, chosen)
     log.add(KEY, left)
@@ -159,7 +163,7 @@ def test_feedback_whose_table_cannot_be_written_waits_and_the_newer_verdict_wins
     one, other = turn("one"), turn("other")
     table = lake.table(KEY, "conversations")
     Conversations(table).append([one, other])
-    log = ConversationLog(lake)
+    log = log_of(lake)
     away = table.path.rename(table.path.with_name("away"))
     table.path.write_text("a file where the table belongs", encoding="utf-8")
     log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": "a"})
@@ -174,9 +178,9 @@ def test_feedback_whose_table_cannot_be_written_waits_and_the_newer_verdict_wins
 
 
 def test_a_turn_is_found_while_it_waits_after_it_was_written_and_amended_and_by_another_service(lake: Lake) -> None:
-    log = ConversationLog(lake)
+    log = log_of(lake)
     one = turn() | {"category": "answered", "candidates": '[{"id": "x"}]'}
-    log.add(KEY, one)
+    log.add(KEY, one).result(5)
     for _ in ("waiting", "written", "amended"):  # each flush does the next one
         found = log.find(KEY, one["turn_id"])
         assert found and (found["category"], found["candidates"]) == ("answered", '[{"id": "x"}]')
@@ -186,7 +190,7 @@ def test_a_turn_is_found_while_it_waits_after_it_was_written_and_amended_and_by_
         log.flush()
         log.add_feedback(KEY, one["turn_id"], {"satisfied": True})
     log.close()
-    later = ConversationLog(lake)
+    later = log_of(lake)
     assert later.find(KEY, one["turn_id"]) == {name: one[name] for name in ("turn_id", "category", "candidates")}
     later.close()
 
@@ -200,7 +204,7 @@ def test_a_table_of_an_earlier_release_gets_the_new_column_and_keeps_its_rows(la
     old = turn("old") | {"turn_id": uuid.uuid4().hex}
     LakeTable(path, dataclasses.replace(CONVERSATIONS, columns=columns)).append_rows([old])
 
-    log = ConversationLog(lake)
+    log = log_of(lake)
     assert log.find(KEY, old["turn_id"])
     log.add_feedback(KEY, old["turn_id"], {"chosen_candidate": "a"})
     log.flush()
@@ -234,7 +238,7 @@ def test_looking_up_and_amending_a_turn_touch_no_other_file_than_its_own(lake: L
 
 
 def _serve(root: Path, name: str, start: Any) -> None:
-    log = ConversationLog(Lake(root))
+    log = log_of(Lake(root))
     start.wait()
     for number in range(40):
         one = turn(f"{name} {number}")
@@ -243,7 +247,7 @@ def _serve(root: Path, name: str, start: Any) -> None:
         log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": one["text"]})
         time.sleep(0.01)
     until = time.monotonic() + 60
-    while log._feedback.get(KEY) or log._turns.get(KEY):
+    while log.waiting_bytes:
         log.flush()
         assert time.monotonic() < until
     log.close()
