@@ -31,14 +31,14 @@ IF_IT_FAILS = {
 }
 
 
-def _spec(name: str, asset: str, description: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
+def check_spec(name: str, asset: str, description: str, *, blocking: bool = False) -> dg.AssetCheckSpec:
     """A check whose results are kept by bot: else one bot's pass would hide another bot's failure."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(name, asset=asset, description=description, blocking=blocking, partitions_def=BOTS)
 
 
-MAY_BE_DEPLOYED = _spec(
+MAY_BE_DEPLOYED = check_spec(
     "may_be_deployed",
     EVALUATIONS.name,
     "The model is good enough by itself, no worse than the champion and right about the golden dialogues; else nothing "
@@ -69,7 +69,7 @@ def may_be_deployed(notes: Mapping[str, Any]) -> Iterator[dg.AssetCheckResult]:
 def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     """The declared checks of a table."""
     return [
-        _spec(
+        check_spec(
             check.name,
             table.name,
             f"{check.protects} {IF_IT_FAILS[check.effect]}",
@@ -98,7 +98,7 @@ def _severity(findings: Iterable[Finding]) -> dg.AssetCheckSeverity:
 
 def _audit(table: Table) -> dg.AssetChecksDefinition:
     """The nightly audit of a table; the declared checks of a source table, which no step makes, are part of it."""
-    whole = _spec(
+    whole = check_spec(
         AS_RECORDED,
         table.name,
         "Reads the whole table again: its rows are those that its last commit recorded, and its checks hold for all of "
@@ -134,7 +134,7 @@ def _audit(table: Table) -> dg.AssetChecksDefinition:
 
 def _up_to_date(table: Table, protects: str, look: Callable[[Home, BotState], Finding]) -> dg.AssetChecksDefinition:
     @dg.multi_asset_check(
-        name=f"{NAME}_{table.name}", specs=[_spec(NAME, table.name, f"{protects} {IF_IT_FAILS['warns']}")]
+        name=f"{NAME}_{table.name}", specs=[check_spec(NAME, table.name, f"{protects} {IF_IT_FAILS['warns']}")]
     )
     def up_to_date(
         context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]

@@ -20,6 +20,7 @@ from chatbot_assets.schedules import nightly_verification, weekly_maintenance
 from chatbot_assets.sensors import reconcile
 from chatbot_assets.train.assets import models
 from chatbot_assets.validate.assets import evaluations
+from chatbot_assets.watching import hourly_watch, watch_deployments, watch_job
 from resources.delta_io import DeltaIOManager
 from resources.environment import Home
 from resources.spark import SparkEngine
@@ -41,9 +42,9 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
             *(landing, utterances, paraphrase_candidates, embeddings, labels, paraphrases),
             *(models, evaluations, deployments, conversations, review_decisions, review_queue),
         ],
-        asset_checks=VERIFICATIONS,
-        jobs=[refresh, refresh_all, verify, maintain],
-        schedules=[nightly_verification(), weekly_maintenance()],
+        asset_checks=[*VERIFICATIONS, watch_deployments],
+        jobs=[refresh, refresh_all, verify, maintain, watch_job],
+        schedules=[nightly_verification(), hourly_watch(), weekly_maintenance()],
         sensors=[reconcile, alerts],
         resources=resources | overrides,
         executor=dg.in_process_executor,

@@ -4,6 +4,7 @@ These runs can wait: the queue starts every refresh before them.
 """
 
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,15 +18,29 @@ from resources.environment import Home
 
 def nightly_verification(verify_job: Any = verify) -> dg.ScheduleDefinition:
     """Lets a job that verifies a bot's tables run each night for each bot."""
-    return _for_each_bot("nightly_verification", verify_job, "0 2 * * *", timedelta(days=1), "verifies the tables")
+    return for_each_bot("nightly_verification", verify_job, "0 2 * * *", timedelta(days=1), "verifies the tables")
 
 
 def weekly_maintenance(maintain_job: Any = maintain) -> dg.ScheduleDefinition:
     """Compacts and vacuums each bot's tables in the night to Sunday."""
-    return _for_each_bot("weekly_maintenance", maintain_job, "0 4 * * 0", timedelta(days=7), "looks after the files")
+    return for_each_bot("weekly_maintenance", maintain_job, "0 4 * * 0", timedelta(days=7), "looks after the files")
 
 
-def _for_each_bot(name: str, job: Any, cron: str, period: timedelta, does: str) -> dg.ScheduleDefinition:
+def for_each_bot(
+    name: str,
+    job: Any,
+    cron: str,
+    period: timedelta,
+    does: str,
+    *,
+    wanted: Callable[[Home, str, datetime], bool] = lambda home, key, since: True,
+    run_key: str = "%Y-%m-%d",
+) -> dg.ScheduleDefinition:
+    """A schedule that starts one run for each bot that is ``wanted``, given the moment one ``period`` ago.
+
+    ``run_key`` is the form of the time that tells the evaluations apart.
+    """
+
     @dg.schedule(
         name=name,
         job=job,
@@ -34,7 +49,7 @@ def _for_each_bot(name: str, job: Any, cron: str, period: timedelta, does: str) 
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Starts one run for each bot, which {does} ({cron}, in the time zone CHATBOT_TIMEZONE).",
     )
-    def for_each_bot(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
+    def ask(context: dg.ScheduleEvaluationContext, home: dg.ResourceParam[Home]) -> Any:
         due = context.scheduled_execution_time
         if datetime.now(UTC) - due > period:
             # Dagster makes up for the last few evaluations that nobody was there for; the newest one is enough.
@@ -43,13 +58,16 @@ def _for_each_bot(name: str, job: Any, cron: str, period: timedelta, does: str) 
         keys = [key for key in bot_keys(home.bots) if key in known]
         if not keys:
             return dg.SkipReason("there is no bot yet")
+        keys = [key for key in keys if wanted(home, key, due - period)]
+        if not keys:
+            return dg.SkipReason("no bot needs it")
         return [
             dg.RunRequest(
-                run_key=f"{key}:{due:%Y-%m-%d}",
+                run_key=f"{key}:{due:{run_key}}",
                 partition_key=key,
                 tags={BOT_TAG: key, REASON_TAG: name, PRIORITY_TAG: AFTER_REFRESHES},
             )
             for key in keys
         ]
 
-    return for_each_bot
+    return ask

@@ -515,7 +515,16 @@ DEPLOYMENTS = Table(
     content=("event_id",),
     inputs=("models", "evaluations"),
     code=("chatbot_assets.deploy.verification", "serving.responder"),
-    config=("language", "process", "embed", "train.classifier", "train.index", "deploy", "messages"),
+    config=(
+        "language",
+        "process",
+        "embed",
+        "train.classifier",
+        "train.index",
+        "deploy.policy",
+        "deploy.verification",
+        "messages",
+    ),
 )
 
 CONVERSATIONS = Table(

@@ -57,7 +57,7 @@ def next_to_answer(lake: Lake, key: str, wanted: Deployment, current: "LiveBot |
         failure, why = error, f"it cannot be loaded: {str(error).partition(chr(10))[0]}"
     if loaded and why is None:
         return loaded
-    before = current or _agreeing_before(lake, key, load)
+    before = current or agreeing_before(lake, key, load)
     if before:
         _take_back(lake, key, wanted, before.deployment, f"the service does not agree with the record: {why}")
         return before
@@ -67,7 +67,8 @@ def next_to_answer(lake: Lake, key: str, wanted: Deployment, current: "LiveBot |
     return loaded
 
 
-def _agreeing_before(lake: Lake, key: str, load: Load) -> "LiveBot | None":
+def agreeing_before(lake: Lake, key: str, load: Load) -> "LiveBot | None":
+    """The deployment that a rollback would go back to, loaded; None when there is none or it disagrees too."""
     before = history(lake.table(key, "deployments")).before
     if before is None:
         return None

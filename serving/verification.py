@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from chatbot_assets.bot import config_hash
 from chatbot_assets.deploy.agreement import answers
 from serving.access import Access
-from serving.chat import TEXT_LIMIT, Chat, chat_of
+from serving.chat import Chat, chat_of
 
 TEXTS = 50
 """The most texts that are asked at once."""
@@ -19,7 +19,7 @@ class VerificationRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    texts: list[Annotated[str, Field(max_length=TEXT_LIMIT)]] = Field(max_length=TEXTS)
+    texts: list[str] = Field(max_length=TEXTS)
 
 
 def verification_routes(access: Access) -> APIRouter:

@@ -6,13 +6,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from chatbot_assets.bot import config_hash
 from chatbot_assets.deploy.agreement import Answer, answers, difference, median_ms, tolerance_of
-from chatbot_assets.deploy.record import Deployment, live_deployment, recorded_sample
+from chatbot_assets.deploy.life import roll_back
+from chatbot_assets.deploy.record import Deployment, history, live_deployment, recorded_sample
 from resources.environment import Home
-from resources.lakehouse import Lake
+from resources.lakehouse import ConflictError, Lake
 from serving.address import announced_address
 from serving.tokens import TOKENS_FILE, load_tokens
 
@@ -49,6 +51,7 @@ class Verified:
     p50_ms: float | None
     recorded_p50_ms: float | None
     differences: tuple[str, ...]
+    answers_wrongly: bool
 
 
 def verify_live(home: Home, key: str) -> Verified:
@@ -68,7 +71,9 @@ def verify_live(home: Home, key: str) -> Verified:
     where = f"the service at {address}" if found else "a model loaded by this command; no service runs"
     found = found or _load(home, key, live, texts)
     p50, recorded = median_ms(found.answers), live.metrics.get("p50_ms")
-    differences = list(_differences(live, sample, found))
+    strange = _strange(live, found)
+    wrong = [] if strange else _wrong_answers(live, sample, found)
+    differences = [strange] if strange else wrong[:]
     if p50 and recorded and p50 > max(SLOW_FACTOR * recorded, SLOW_MS):
         differences.append(f"a turn takes {p50:.1f} ms, but {recorded:.1f} ms were measured")
     return Verified(
@@ -81,14 +86,44 @@ def verify_live(home: Home, key: str) -> Verified:
         p50_ms=round(p50, 3) if p50 is not None else None,
         recorded_p50_ms=round(recorded, 3) if recorded is not None else None,
         differences=tuple(differences),
+        answers_wrongly=bool(wrong),
     )
 
 
-def _differences(live: Deployment, sample: Sequence[dict[str, Any]], found: Found) -> list[str]:
+def take_back_if_wrong(home: Home, key: str, verified: Verified, actor: str) -> str | None:
+    """Goes back to the deployment before when the live one answers otherwise than evaluated and that one does not.
+
+    Gives the deployment that is live then; None when nothing was to be done, or somebody else did something first.
+    """
+    if not verified.answers_wrongly:
+        return None
+    from serving.agreement import agreeing_before
+    from serving.bots import load
+
+    lake = Lake(home.lake)
+    table = lake.table(key, "deployments")
+    past = history(table)
+    before = agreeing_before(lake, key, partial(load, home, key))
+    if before is None or past.live is None or past.live.deployment_id != verified.deployment_id:
+        return None
+    reason = f"verified again, it does not agree with the record: {verified.differences[0]}"
+    try:
+        roll_back(table, past, before.deployment.deployment_id, actor=actor, reason=reason)
+    except ConflictError:
+        return None
+    return before.deployment.deployment_id
+
+
+def _strange(live: Deployment, found: Found) -> str | None:
+    """In words, why something else answers than what is live; None when it does."""
     if found.deployment_id != live.deployment_id:
-        return [f"deployment {found.deployment_id} answers, but {live.deployment_id} is live in the lake"]
+        return f"deployment {found.deployment_id} answers, but {live.deployment_id} is live in the lake"
     if found.config_hash != live.config_hash:
-        return [f"the configuration is {found.config_hash}, but {live.config_hash} was recorded"]
+        return f"the configuration is {found.config_hash}, but {live.config_hash} was recorded"
+    return None
+
+
+def _wrong_answers(live: Deployment, sample: Sequence[dict[str, Any]], found: Found) -> list[str]:
     tolerance = tolerance_of(live.config)
     compared = (difference(row, answer, tolerance) for row, answer in zip(sample, found.answers, strict=True))
     return [words for words in compared if words]

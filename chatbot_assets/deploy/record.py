@@ -78,11 +78,9 @@ class History:
     def before(self) -> Deployment | None:
         """What a rollback goes back to: what was live last before, and has not been rolled back itself."""
         live = self._live_event
-        for event in reversed(self.events):
+        for event in self._lives:
             identity = event["deployment_id"]
-            if event["event"] != "live" or live is None or identity == live["deployment_id"]:
-                continue
-            if self.stands(identity) != "rolled_back":
+            if live and identity != live["deployment_id"] and self.stands(identity) != "rolled_back":
                 return Deployment.of(event)
         return None
 
@@ -93,12 +91,16 @@ class History:
 
     def last_live(self, identity: str) -> dict[str, Any] | None:
         """The last event ``live`` of a deployment; None when it never answered."""
-        lives = (event for event in reversed(self.events) if event["event"] == "live")
-        return next((event for event in lives if event["deployment_id"] == identity), None)
+        return next((event for event in self._lives if event["deployment_id"] == identity), None)
+
+    @property
+    def _live_event(self) -> dict[str, Any] | None:
+        return self._lives[0] if self._lives else None
 
     @cached_property
-    def _live_event(self) -> dict[str, Any] | None:
-        return next((event for event in reversed(self.events) if event["event"] == "live"), None)
+    def _lives(self) -> list[dict[str, Any]]:
+        """The events ``live``, the newest first."""
+        return [event for event in reversed(self.events) if event["event"] == "live"]
 
 
 def history(deployments: LakeTable) -> History:

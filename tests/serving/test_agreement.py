@@ -20,7 +20,7 @@ from chatbot_assets.cli import main
 from chatbot_assets.commands.rollback import run as rollback
 from chatbot_assets.commands.verify import describe
 from chatbot_assets.deploy.life import deployment_id, events, roll_back
-from chatbot_assets.deploy.live_check import verify_live
+from chatbot_assets.deploy.live_check import take_back_if_wrong, verify_live
 from chatbot_assets.deploy.record import Deployment, history
 from resources.lakehouse import Record
 from serving.address import FILE, announced, announced_address
@@ -221,6 +221,17 @@ def test_answers_that_differ_are_named_with_what_was_evaluated(bot: SmallBot, de
     assert not found.agrees and len(found.differences) == found.turns
     assert "was evaluated" in found.differences[0]
     assert "does not agree with the record:\n  '" in describe(dataclasses.asdict(found))
+
+
+def test_a_deployment_that_answers_wrongly_is_taken_back_when_the_one_before_agrees(bot: SmallBot, deaf: str) -> None:
+    good = bot.live
+    assert good
+    assert take_back_if_wrong(bot.home, KEY, verify_live(bot.home, KEY), "watch") is None
+    bad = put_live_with(bot, deaf)
+    assert take_back_if_wrong(bot.home, KEY, verify_live(bot.home, KEY), "watch") == good.deployment_id
+    (event,) = rollbacks(bot)
+    assert (event["deployment_id"], event["actor"]) == (bad, "watch")
+    assert event["reason"].startswith("verified again, it does not agree with the record: '")
 
 
 def test_a_service_that_was_killed_is_not_waited_for(bot: SmallBot) -> None:
