@@ -646,11 +646,17 @@ class LakeTable:
             raise
         return self.last()
 
-    def append_rows(self, rows: Sequence[Mapping[str, Any]], progress: Mapping[str, int] | None = None) -> None:
+    def append_rows(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        progress: Mapping[str, int] | None = None,
+        opened: "DeltaTable | None" = None,
+    ) -> "DeltaTable":
         """Appends rows to a table that several processes write at once; such appends never conflict.
 
         For tables that are written outside of Dagster; their commits carry no record. ``progress`` is kept in the same
-        commit, for :meth:`progress`: by the name of a source, how far what comes from it is in the table.
+        commit, for :meth:`progress`: by the name of a source, how far what comes from it is in the table. Gives the
+        table, as ``opened`` for the next call, which then takes half the time.
         """
         from deltalake import CommitProperties, DeltaTable, Schema, write_deltalake
         from deltalake.exceptions import CommitFailedError, DeltaError
@@ -665,12 +671,14 @@ class LakeTable:
                     configuration=TABLE_PROPERTIES,
                     commit_properties=CommitProperties(max_commit_retries=0),
                 )
+        delta = opened or DeltaTable(str(self.path))
         write_deltalake(
-            str(self.path),
+            delta,
             pa.Table.from_pylist(list(rows), self.table.schema),
             mode="append",
             commit_properties=with_progress(progress),
         )
+        return delta
 
     def progress(self, name: str) -> int:
         """How far what comes from a source is in the table, as the newest commit about it said; 0 before any."""

@@ -8,18 +8,20 @@ from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from resources.environment import Home
 from resources.lakehouse import Lake
 from serving.access import Access
+from serving.admission import Admission
 from serving.batching import Batcher
 from serving.bots import LiveBots
 from serving.chat import Chat, chat_routes
 from serving.conversation_log import ConversationLog
 from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
+from serving.metrics import MEDIA_TYPE, Metrics
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
 from serving.tokens import TOKENS_FILE
@@ -43,10 +45,16 @@ def service() -> FastAPI:
 def create_app(home: Home, dagster: str | None = None) -> FastAPI:
     """The service over a home's lake and tokens; ``dagster`` is the address of Dagster's UI for the pages' links."""
 
+    metrics = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bots, log, batcher = LiveBots(home), ConversationLog(Lake(home.lake), home.journal), Batcher()
-        app.state.chat = Chat(bots, log, batcher)
+        bots, log, batcher = LiveBots(home), ConversationLog(Lake(home.lake), home.journal), Batcher(metrics)
+        app.state.chat = Chat(bots, log, batcher, metrics)
+        metrics.watch("chatbot_bots", "Bots whose live deployment is loaded.", lambda: len(bots.names()))
+        metrics.watch(
+            "chatbot_journal_waiting_bytes", "Bytes that were kept and are not in the tables yet.", log.waiting_bytes
+        )
         # No request comes before this is over: a worker that starts beside others must not deny bots that they serve.
         await run_in_threadpool(bots.wait, LOAD_SECONDS)
         yield
@@ -55,6 +63,7 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
         log.close()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
+    app.add_middleware(Admission, metrics=metrics)
     app.add_middleware(Guard)
     answer_with_problems(app)
     access = Access(home.root / TOKENS_FILE)
@@ -68,6 +77,11 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
     async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "alive"}
+
+    @app.get("/metrics")
+    async def counted() -> Response:
+        """What this process counts, for Prometheus."""
+        return Response(metrics.text(), media_type=MEDIA_TYPE)
 
     @app.get("/readyz")
     async def readyz(request: Request) -> JSONResponse:

@@ -10,16 +10,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from serving.metrics import Metrics
 from serving.responder import Reply, Responder
 
 BATCH = 32
 """Turns that are answered in one go at most: more gain little and let the first of them wait longer."""
-QUEUE = 256
-"""Turns that wait at most: what a process answers in about half a second."""
-
-
-class OverloadedError(RuntimeError):
-    """As many turns wait as may."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +31,9 @@ class Batcher:
     its own: one, because most of what it does holds the interpreter's lock.
     """
 
-    def __init__(self, batch: int = BATCH, queue: int = QUEUE) -> None:
+    def __init__(self, metrics: Metrics, batch: int = BATCH) -> None:
         self._batch = batch
-        self._queue = queue
+        self._sizes = metrics.batches
         self._waiting: deque[_Waiting] = deque()
         self._busy = False
         self._thread = ThreadPoolExecutor(1, "answers")
@@ -47,21 +42,13 @@ class Batcher:
         """The reply to a raw text. A caller that is cancelled takes its turn out of the queue.
 
         Raises:
-            OverloadedError: at once, when as many turns wait as may.
             Exception: what the responder raised for this text.
         """
-        if len(self._waiting) >= self._queue:
-            raise OverloadedError
         turn = _Waiting(responder, text, asyncio.get_running_loop().create_future())
         self._waiting.append(turn)
         if not self._busy:
             self._start_next()
         return await turn.reply
-
-    @property
-    def waiting(self) -> int:
-        """How many turns wait to be computed."""
-        return len(self._waiting)
 
     def close(self) -> None:
         """Ends the thread; whoever still waits is to be cancelled by its own time limit."""
@@ -72,6 +59,7 @@ class Batcher:
         self._busy = bool(turns)
         if not turns:
             return
+        self._sizes.add(len(turns))
         texts = [turn.text for turn in turns]
         computing = asyncio.get_running_loop().run_in_executor(self._thread, _answer, turns[0].responder, texts)
         computing.add_done_callback(lambda done: self._finish(turns, done))

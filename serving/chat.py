@@ -14,17 +14,17 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from chatbot_assets.bot import KEY
 from serving.access import Access
-from serving.batching import Batcher, OverloadedError
+from serving.admission import RETRY_AFTER
+from serving.batching import Batcher
 from serving.bots import LiveBot, LiveBots
 from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
+from serving.metrics import Metrics
 from serving.responder import FAILED
 
 TEXT_LIMIT = 2_000
 TURN_SECONDS = 5.0
 """A turn that is not answered within this time is given up."""
-RETRY_AFTER = {"Retry-After": "1"}
-"""Tells a client to send a turn again that could not be taken: by then a full queue has been answered."""
 
 
 class ChatRequest(BaseModel):
@@ -55,10 +55,11 @@ class FeedbackRequest(BaseModel):
 class Chat:
     """A tenant's conversations with its bots, for the API and for the pages."""
 
-    def __init__(self, bots: LiveBots, log: ConversationLog, batcher: Batcher) -> None:
+    def __init__(self, bots: LiveBots, log: ConversationLog, batcher: Batcher, metrics: Metrics) -> None:
         self.bots = bots
         self._log = log
         self._batcher = batcher
+        self._metrics = metrics
 
     def live(self, owner: str, key: str) -> LiveBot:
         """A deployed bot of the tenant.
@@ -75,17 +76,15 @@ class Chat:
         """Answers one turn and keeps it, without personal data, for ``conversations``: it is on the disk then.
 
         Raises:
-            HTTPException: 404 as :meth:`live`; 429 when too many turns wait already; 503 when it took too long, or
-                when the turn cannot be kept: what is not kept is not served.
+            HTTPException: 404 as :meth:`live`; 503 when it took too long, or when the turn cannot be kept: what is not
+                kept is not served.
         """
         bot = self.live(owner, key)
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 return await self._answer(bot, key, turn)
-        except OverloadedError:
-            detail = "too many turns wait; send it again in a second"
-            raise HTTPException(HTTPStatus.TOO_MANY_REQUESTS, detail, RETRY_AFTER) from None
         except TimeoutError:
+            self._metrics.refused.add("time")
             detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
 
@@ -115,7 +114,10 @@ class Chat:
         try:
             await asyncio.wrap_future(self._log.add(key, answer | kept))
         except OSError as error:
+            self._metrics.refused.add("disk")
             raise _not_kept(error) from None
+        self._metrics.turns.add(reply.category)
+        self._metrics.seconds.add(time.perf_counter() - started)
         return answer
 
     def judge(self, owner: str, key: str, turn_id: str, feedback: FeedbackRequest) -> dict[str, Any]:
@@ -135,6 +137,8 @@ class Chat:
             self._log.add_feedback(key, turn_id, said).result(TURN_SECONDS)
         except OSError as error:
             raise _not_kept(error) from None
+        for kind in said:
+            self._metrics.feedback.add(kind)
         return {"turn_id": turn_id, **said}
 
     def turn(self, owner: str, key: str, turn_id: str) -> Mapping[str, Any]:

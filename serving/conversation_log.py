@@ -93,7 +93,6 @@ class ConversationLog:
             time.sleep(FLUSH_SECONDS / 5)
         return found
 
-    @property
     def waiting_bytes(self) -> int:
         """Bytes of this process's journal that are not in the tables yet."""
         return sum(

@@ -8,13 +8,16 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.lakehouse import LakeTable, with_progress
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 TURN_ID = re.compile(r"^[0-9a-f]{32}\Z")
 AMENDED_AT_ONCE = 500
@@ -34,6 +37,7 @@ class Conversations:
     def __init__(self, table: LakeTable) -> None:
         self._table = table
         self._has_all_columns = False
+        self._opened: DeltaTable | None = None
 
     def append(self, turns: Sequence[Mapping[str, Any]], progress: Mapping[str, int] | None = None) -> None:
         """Appends turns; such commits of several processes never conflict.
@@ -41,7 +45,7 @@ class Conversations:
         ``progress`` says in the same commit how far what comes from some sources is in the table, for :meth:`progress`.
         """
         self._add_missing_columns()
-        self._table.append_rows(turns, progress)
+        self._opened = self._table.append_rows(turns, progress, self._opened)
 
     def progress(self, source: str) -> int:
         """How far what comes from a source is in the table; 0 when nothing of it is."""

@@ -247,7 +247,7 @@ def _serve(root: Path, name: str, start: Any) -> None:
         log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": one["text"]})
         time.sleep(0.01)
     until = time.monotonic() + 60
-    while log.waiting_bytes:
+    while log.waiting_bytes():
         log.flush()
         assert time.monotonic() < until
     log.close()
