@@ -68,7 +68,7 @@ def test_when_not_even_the_record_can_be_written_what_is_there_stays(
     def full(*_: object) -> None:
         raise OSError("no space")
 
-    monkeypatch.setattr(attempts.os, "replace", full)
+    monkeypatch.setattr(beside.os, "replace", full)
     fail(tmp_path, begun, "cause", "passing", "no space", None)
     assert last_attempt(tmp_path) == begun
     assert [path.name for path in tmp_path.iterdir()] == [FILE]
