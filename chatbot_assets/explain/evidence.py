@@ -157,4 +157,13 @@ def _linear_parts(model: IntentModel, read: Prepared, column: int) -> tuple[dict
         for place, ngram in named.items()
         if weights.get(place, 0.0) > 0
     ]
-    return parts, sorted(found, key=lambda one: (-one.weight, one.ngram))[:NGRAMS]
+    return parts, _distinct(sorted(found, key=lambda one: (-one.weight, one.ngram)))
+
+
+def _distinct(ngrams: Sequence[Ngram]) -> list[Ngram]:
+    """The first few of which none is a part of one before it: a word's letters say nothing that it does not say."""
+    chosen: list[Ngram] = []
+    for one in ngrams:
+        if len(chosen) < NGRAMS and not any(one.ngram.strip() in other.ngram for other in chosen):
+            chosen.append(one)
+    return chosen
