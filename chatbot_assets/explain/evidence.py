@@ -23,6 +23,8 @@ from serving.privacy import load_mask
 
 NGRAMS = 8
 """N-grams that are named at most."""
+WORTH_NAMING = 0.05
+"""The least share of the heaviest n-gram's weight that another one must have to be named."""
 
 
 @dataclass(frozen=True)
@@ -157,4 +159,14 @@ def _linear_parts(model: IntentModel, read: Prepared, column: int) -> tuple[dict
         for place, ngram in named.items()
         if weights.get(place, 0.0) > 0
     ]
-    return parts, sorted(found, key=lambda one: (-one.weight, one.ngram))[:NGRAMS]
+    return parts, _distinct(sorted(found, key=lambda one: (-one.weight, one.ngram)))
+
+
+def _distinct(ngrams: Sequence[Ngram]) -> list[Ngram]:
+    """The first few that weigh something beside the first and are no part of one before, as a word's letters are."""
+    chosen: list[Ngram] = []
+    for one in ngrams:
+        weighs = not chosen or one.weight >= WORTH_NAMING * chosen[0].weight
+        if len(chosen) < NGRAMS and weighs and not any(one.ngram.strip() in other.ngram for other in chosen):
+            chosen.append(one)
+    return chosen

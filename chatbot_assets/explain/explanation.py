@@ -18,7 +18,7 @@ from chatbot_assets.explain.lineage import (
     versions_of,
 )
 from chatbot_assets.explain.words import summary
-from chatbot_assets.tables import CONVERSATIONS
+from chatbot_assets.tables import CONVERSATIONS, UTTERANCES
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Commit, Lake, LakeError
 from resources.model_store import unpack
@@ -58,6 +58,8 @@ def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> 
     versions = versions_of(lake, key, made["data_versions"]) if made else {}
     rows = RecordedRows(lake, key, versions)
     limits = [] if made else [f"the lake has no record of deployment {turn['deployment_id']}"]
+    if made and UTTERANCES.name not in versions:
+        limits.append("this lake does not hold the rows that the model learnt from: it was made in another one")
     evidence: dict[str, Any] = {"kind": None, "thresholds": None, "read_as": None, "weighing": None, "rows": []}
     if made and candidates:
         try:

@@ -17,7 +17,7 @@ from chatbot_assets.tables import (
     TABLES,
     UTTERANCES,
 )
-from resources.lakehouse import Commit, Lake
+from resources.lakehouse import Commit, InputVersion, Lake
 
 ORIGINS = 5
 """Turns that are shown of a row, at most: the first ones that said it."""
@@ -67,20 +67,21 @@ def versions_of(lake: Lake, key: str, data_versions: Mapping[str, Mapping[str, A
     """The state of each table that a deployment was made from, by following the tables' own records.
 
     It begins at the model's commit, so that where two tables read different versions of a third, what the model itself
-    read counts.
+    read counts. A version that holds something else than was recorded, as in a lake that a deployment was copied to, is
+    left out.
     """
     found: dict[str, Commit] = {}
-    waiting: deque[tuple[str, int]] = deque()
+    waiting: deque[tuple[str, InputVersion]] = deque()
     for start in sorted(data_versions, key=lambda name: name != MODELS.name):
-        waiting.append((start, data_versions[start]["version"]))
+        waiting.append((start, InputVersion(**data_versions[start])))
         while waiting:
-            name, version = waiting.popleft()
-            state = lake.table(key, name).at(version) if name in TABLES and name not in found else None
-            if state is None:
+            name, read = waiting.popleft()
+            state = lake.table(key, name).at(read.version) if name in TABLES and name not in found else None
+            if state is None or state.data_version != read.data_version:
                 continue
             found[name] = state
             if state.record:
-                waiting += [(source, read.version) for source, read in state.record.signature.inputs.items()]
+                waiting += state.record.signature.inputs.items()
     return found
 
 

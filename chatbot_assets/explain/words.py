@@ -7,7 +7,9 @@ from typing import Any
 SHORT = 12
 """Digits of an identifier that are shown in a sentence."""
 NAMED = 4
-"""N-grams, keys and tables that a sentence names at most."""
+"""N-grams and keys that a sentence names at most."""
+BROUGHT = {"dialogues": "the landed data", "review_decisions": "what people decided in reviews"}
+"""The tables that others are made from, in words; that those change with them goes without saying."""
 
 
 def summary(found: Mapping[str, Any]) -> list[str]:
@@ -111,7 +113,7 @@ def _when_live(turn: Mapping[str, Any], deployment: Mapping[str, Any]) -> list[s
     if before is None:
         said.append("It was the bot's first deployment.")
     elif changes:
-        what = [f"the data ({_some(changes['tables'])})"] if changes["tables"] else []
+        what = [words for table, words in BROUGHT.items() if table in changes["tables"]]
         what += [f"the configuration ({_some(list(changes['configuration']))})"] if changes["configuration"] else []
         what += ["the platform's code"] if changes["code"] else []
         said.append(

@@ -9,7 +9,6 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,7 +102,7 @@ def rebuild(lake: Lake, recipe: Recipe, progress: Callable[[str], None]) -> Rebu
     """Trains the model anew into a temporary folder, on the recorded versions of its tables, and compares.
 
     Raises:
-        RebuildError: when data files of these versions have been removed.
+        RebuildError: when the lake does not hold these versions, or data files of them have been removed.
     """
     from chatbot_assets.train.model import train_bot, training_rows
 
@@ -152,13 +151,17 @@ def _bot(home: Home, key: str, events: Sequence[Mapping[str, Any]], record: Reco
 
 def _pinned(lake: Lake, recipe: Recipe) -> "dict[str, PinnedTable]":
     from resources.delta_io import PinnedTable
-    from resources.lakehouse import Commit
     from resources.spark import SparkEngine
 
     pinned = {}
     for name, read in recipe.record.signature.inputs.items():
         table = lake.table(recipe.bot.key, name)
-        state = table.at(read.version) or Commit(read.version, None, datetime.fromtimestamp(0, UTC))
+        state = table.at(read.version)
+        if state is None or state.data_version != read.data_version:
+            raise RebuildError(
+                f"model {recipe.model_id} cannot be rebuilt here: this lake does not hold version {read.version} of "
+                f"{name} that it learnt from; rebuild it in the lake that it was made in"
+            )
         pinned[name] = PinnedTable(table, state, SparkEngine())
     return pinned
 

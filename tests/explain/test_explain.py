@@ -16,6 +16,7 @@ from small_bot import KEY, OTHER, SmallBot, small_rows, wait_for
 from chatbot_assets.cli import main
 from chatbot_assets.commands import UserError
 from chatbot_assets.explain.explanation import explain_turn, find_turn
+from chatbot_assets.explain.lineage import versions_of
 from serving.app import create_app
 
 
@@ -119,6 +120,16 @@ def test_versions_are_those_that_the_model_learnt_from_and_not_those_of_now(hist
     assert all(made["code_version"] for name, made in found["versions"].items() if name != "review_decisions")
     newest = history.bot.table("utterances").last()
     assert newest and newest.version > 0
+
+
+def test_versions_that_hold_something_else_than_was_recorded_are_not_taken_for_it(history: History) -> None:
+    lake = history.bot.lake
+    recorded = {name: {"version": 0, "data_version": "of another lake"} for name in ("models", "utterances")}
+    assert versions_of(lake, KEY, recorded) == {}
+    dialogues = lake.table(KEY, "dialogues").at(0)
+    assert dialogues is not None
+    recorded["dialogues"] = {"version": 0, "data_version": dialogues.data_version}
+    assert versions_of(lake, KEY, recorded) == {"dialogues": dialogues}
 
 
 # -- long afterwards ----------------------------------------------------------------------------------------------

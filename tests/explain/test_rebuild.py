@@ -15,7 +15,8 @@ from chatbot_assets.cli import main
 from chatbot_assets.commands import UserError
 from chatbot_assets.explain.explanation import explain_turn, find_turn
 from chatbot_assets.maintenance.retention import pinned_versions
-from chatbot_assets.train.rebuilding import Rebuilt, find_recipe, rebuild
+from chatbot_assets.train.rebuilding import RebuildError, Rebuilt, find_recipe, rebuild
+from resources.lakehouse import InputVersion
 
 
 @pytest.fixture
@@ -118,3 +119,12 @@ def test_an_unknown_model_is_one_line(original: SmallBot, model: str, said: str)
     done = command(original, "--model", model)
     assert isinstance(done.exception, UserError)
     assert said in str(done.exception) and "\n" not in str(done.exception)
+
+
+def test_a_model_that_was_made_in_another_lake_is_to_be_rebuilt_there(original: SmallBot) -> None:
+    recipe = find_recipe(original.home, original.lake, KEY, None)
+    inputs = dict(recipe.record.signature.inputs) | {"labels": InputVersion(0, "of another lake")}
+    signature = dataclasses.replace(recipe.record.signature, inputs=inputs)
+    foreign = dataclasses.replace(recipe, record=dataclasses.replace(recipe.record, signature=signature))
+    with pytest.raises(RebuildError, match="does not hold version 0 of labels"):
+        rebuild(original.lake, foreign, lambda _: None)
