@@ -33,6 +33,7 @@ def main() -> None:
             port=arguments.port,
             workers=arguments.workers,
             backlog=BACKLOG,
+            log_config=None,  # each process logs as JSON
             log_level="warning",
             access_log=False,
             server_header=False,

@@ -1,6 +1,5 @@
 """The chat service: its parts put together into one application, for loopback."""
 
-import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,6 +20,7 @@ from serving.chat import Chat, chat_routes
 from serving.conversation_log import ConversationLog
 from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
+from serving.logs import log_as_json
 from serving.metrics import MEDIA_TYPE, Metrics
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
@@ -36,7 +36,7 @@ LOAD_SECONDS = 60.0
 
 def service() -> FastAPI:
     """The application of a process of the service, made from the environment."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_as_json()
     # A batch's matrices are small: a second thread would cost more than it gains, and a core that requests need.
     threadpool_limits(1, "blas")
     return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL))

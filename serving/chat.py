@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,10 +20,12 @@ from serving.batching import Batcher
 from serving.bots import LiveBot, LiveBots
 from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
+from serving.logs import ABOUT
 from serving.metrics import Metrics
 from serving.responder import FAILED
 
 TEXT_LIMIT = 2_000
+logger = logging.getLogger(__name__)
 TURN_SECONDS = 5.0
 """A turn that is not answered within this time is given up."""
 
@@ -116,8 +119,11 @@ class Chat:
         except OSError as error:
             self._metrics.refused.add("disk")
             raise _not_kept(error) from None
+        seconds = time.perf_counter() - started
         self._metrics.turns.add(reply.category)
-        self._metrics.seconds.add(time.perf_counter() - started)
+        self._metrics.seconds.add(seconds)
+        about = {name: answer[name] for name in ("turn_id", "deployment_id", "category")}
+        logger.info("served", extra={ABOUT: {"bot": key, **about, "ms": round(seconds * 1000, 1)}})
         return answer
 
     def judge(self, owner: str, key: str, turn_id: str, feedback: FeedbackRequest) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatbot_assets.refreshing import _one_line
-from resources import attempts
+from resources import beside
 from resources.attempts import FILE, KILLED, begin, end, fail, last_attempt, restore
 
 
