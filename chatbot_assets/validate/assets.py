@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from chatbot_assets.checks import MAY_BE_DEPLOYED, may_be_deployed
 from chatbot_assets.delta_asset import Stage, delta_asset
-from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.deploy.record import Deployment, live_deployment
 from chatbot_assets.tables import EVALUATIONS
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Change
@@ -45,7 +45,8 @@ def _compute(stage: Stage) -> Change:
     responder = Responder(folder, stage.bot.effective())
     replies = reply_to(responder, rows)
     metrics = evaluate_rows(rows, replies) | measure_latency(responder, rows) | {"megabytes": megabytes(folder)}
-    champion = _champion(stage)
+    live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
+    champion = _champion(stage, live) if live else None
     before = champion.reply_to(rows) if champion else None
     texts = [dialogue.text for dialogue in golden]
     with timed("validate.golden", len(golden) + len(corrected)):
@@ -53,7 +54,7 @@ def _compute(stage: Stage) -> Change:
             [*golden, *corrected],
             [*responder.respond(texts), *reply_to(responder, corrected_rows)],
             [*champion.responder.respond(texts), *champion.reply_to(corrected_rows)] if champion else None,
-            all_needed=rules.golden == "all",
+            all_needed=rules.golden == "all" or live is None,
             minimum_out_of_scope_recall=rules.minimum_out_of_scope_recall,
         )
     with timed("validate.gate", len(rows.ids)):
@@ -105,13 +106,10 @@ class _Champion:
         return reply_to(self.responder, rows) if self.prepared_alike else self.responder.respond(list(rows.texts))
 
 
-def _champion(stage: Stage) -> _Champion | None:
-    """The live model, also when it is the one that is judged; none before the first, or when it cannot be read."""
+def _champion(stage: Stage, live: Deployment) -> _Champion | None:
+    """The live model, also when it is the one that is judged; None when this release cannot read it."""
     from serving.responder import Responder
 
-    live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
-    if live is None:
-        return None
     folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
     try:
         responder = Responder(folder, live.config)

@@ -24,7 +24,9 @@ from serving.responder import ANSWERED, Reply
 if TYPE_CHECKING:
     from resources.delta_io import PinnedTable
 
-CORRECTED = "corrected by a person"
+
+class CorrectedTurn(GoldenDialogue):
+    """A text whose label a person decided."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,9 @@ def judge_golden(
     all_needed: bool,
     minimum_out_of_scope_recall: float,
 ) -> Golden:
-    """Judges a challenger by its replies to the dialogues' texts, beside the live model's (None without one).
+    """Judges a challenger by its replies to the dialogues' texts, beside the live model's (None when it has none).
 
-    ``all_needed`` lets no dialogue of the bot's file be known to fail.
+    ``all_needed`` lets no dialogue of the bot's file be known to fail; of a :class:`CorrectedTurn` it asks nothing.
     """
     wrong: list[DecidingRow] = []
     known: list[DecidingRow] = []
@@ -75,16 +77,16 @@ def judge_golden(
         if as_wanted(dialogue, reply):
             continue
         before = champion[place] if champion is not None else None
+        is_corrected = isinstance(dialogue, CorrectedTurn)
         row = DecidingRow(
-            rule="golden",
+            rule="corrected" if is_corrected else "golden",
             text=dialogue.text,
             wanted=dialogue.wanted,
             challenger=given(dialogue, reply),
             champion=given(dialogue, before) if before is not None else None,
         )
         lost = before is not None and as_wanted(dialogue, before)
-        needed = dialogue.note != CORRECTED and (all_needed or before is None)
-        (wrong if lost or needed else known).append(row)
+        (wrong if lost or (all_needed and not is_corrected) else known).append(row)
     recall = _out_of_scope_recall(dialogues, replies)
     right = len(dialogues) - len(wrong) - len(known)
     words = f"{right} of {len(dialogues)} golden dialogues answered as wanted"
@@ -120,8 +122,8 @@ def given(dialogue: GoldenDialogue, reply: Reply) -> str:
 
 def corrected_turns(
     utterances: "PinnedTable", embeddings: "PinnedTable", golden: Sequence[GoldenDialogue]
-) -> tuple[list[GoldenDialogue], TrainingRows]:
-    """The texts whose label a person decided, as golden dialogues and, prepared, as rows.
+) -> tuple[list[CorrectedTurn], TrainingRows]:
+    """The texts whose label a person decided and that the bot learns from; also, prepared, as rows.
 
     What the bot's file says of a text comes before. A text that people gave several labels is left out, and so is one
     that is held out: it is no more than one of the rows that are compared there.
@@ -139,8 +141,7 @@ def corrected_turns(
     rows = [found[0] for found in by_text.values() if len({(row["intent"], row["answer"]) for row in found}) == 1]
     texts = [row["text"] for row in rows]
     dialogues = [
-        GoldenDialogue(row["text"], row["intent"], row["answer"] if row["intent"] is None else None, note=CORRECTED)
-        for row in rows
+        CorrectedTurn(row["text"], row["intent"], row["answer"] if row["intent"] is None else None) for row in rows
     ]
     prepared = TrainingRows(
         ids=[row["utterance_id"] for row in rows],

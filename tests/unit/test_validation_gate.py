@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from chatbot_assets.golden import GoldenDialogue
 from chatbot_assets.train.rows import TrainingRows
 from chatbot_assets.validate.gate import Gate, NoWorseThanChampion, tarone_factor
-from chatbot_assets.validate.golden_gate import CORRECTED, Golden, judge_golden
+from chatbot_assets.validate.golden_gate import CorrectedTurn, Golden, judge_golden
 from chatbot_assets.validate.limits import together, within_limits
 from serving.responder import ANSWERED, FAILED, SIMILAR, Candidate, Reply
 
@@ -154,7 +154,8 @@ HOURS = GoldenDialogue("when", answer="At nine.")
 def golden(
     now: Sequence[Reply], before: Sequence[Reply] | None, of: Sequence[GoldenDialogue] = (REFUND,), **rules: float
 ) -> Golden:
-    return judge_golden(of, now, before, **{"all_needed": False, "minimum_out_of_scope_recall": 0.0} | rules)  # type: ignore[arg-type]
+    defaults = {"all_needed": before is None, "minimum_out_of_scope_recall": 0.0}
+    return judge_golden(of, now, before, **defaults | rules)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -198,11 +199,11 @@ def test_what_the_live_model_fails_too_is_known_and_told_and_refuses_nothing_unl
 
 
 def test_a_corrected_turn_holds_up_only_what_was_right_about_it_before() -> None:
-    corrected = GoldenDialogue("money back", "refund", note=CORRECTED)
+    corrected = CorrectedTurn("money back", "refund")
     wrong, right = [reply("hours")], [reply("refund")]
     assert golden(wrong, None, [corrected]).gate.passed
     assert golden(wrong, wrong, [corrected], all_needed=True).gate.passed
-    assert not golden(wrong, right, [corrected]).gate.passed
+    assert golden(wrong, right, [corrected]).gate.rows[0].rule == "corrected"
 
 
 def test_too_many_answers_to_what_is_out_of_scope_refuse_a_model_though_they_are_known() -> None:
