@@ -102,6 +102,7 @@ def measure(
     data: Path, language: str, rows: int, rates: Sequence[float], seconds: float, workers: int, keep: Path | None
 ) -> dict[str, Any]:
     """The whole benchmark."""
+    load_before = round(os.getloadavg()[0], 2)
     texts = [row["text"] for name in ("dev", "test") for row in _rows_of(data / f"{name}.jsonl")]
     with tempfile.TemporaryDirectory(prefix="chatbot-bench-") as name:
         platform = Platform(keep or Path(name))
@@ -134,7 +135,7 @@ def measure(
         "data": data.resolve().name,
         "rows": rows,
         "workers": workers,
-        "load_before": round(os.getloadavg()[0], 2),
+        "load_before": load_before,
         "rates": served,
         "saturated_per_s": saturated(served),
         "sustained_per_s": sustained(served),
