@@ -188,7 +188,7 @@ class ConversationLog:
             if (entry.key, entry.kind) == (key, TURN) and turn_id.encode() in entry.body:
                 turn = entry.value()
                 if turn["turn_id"] == turn_id:
-                    return turn
+                    return _typed(turn)
         return None
 
 
