@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -124,11 +124,14 @@ def _requests(
     requests: list[dg.RunRequest] = []
     left: list[str] = []
     for state in sorted(behind, key=lambda state: (_last_refreshed(state), state.key)):
-        if state.key not in busy and len(requests) >= room:
+        if state.key in busy or lake.is_being_written(state.key):
+            said.append(f"{state.key}: a run is under way")
+            continue
+        if len(requests) >= room:
             left.append(state.key)  # asking Dagster about each of a thousand would take longer than the tick may
             continue
         ended = _ended(instance, state)
-        if wait := _waits_for(lake, state, busy, ended):
+        if wait := _waits_for(state, ended):
             said.append(f"{state.key}: {wait}")
         else:
             requests.append(_request(state, ended))
@@ -171,13 +174,11 @@ def _last_refreshed(state: BotState) -> datetime:
     return max(moments, default=datetime.fromtimestamp(0, UTC))
 
 
-def _waits_for(lake: Lake, state: BotState, busy: Collection[str | None], ended: Sequence[dg.RunRecord]) -> str | None:
+def _waits_for(state: BotState, ended: Sequence[dg.RunRecord]) -> str | None:
     """In words, why no run is started for a bot that is behind; None when one is.
 
     ``ended`` are the runs that were started for the same cause.
     """
-    if state.key in busy or lake.is_being_written(state.key):
-        return "a run is under way"
     now = datetime.now(UTC)
     if not state.needs_refresh:  # but its review queue
         last = max((record.end_time or 0.0 for record in ended), default=0.0)

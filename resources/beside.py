@@ -1,4 +1,4 @@
-"""Small JSON files beside a bot's tables, one for each matter: they outlive Dagster's database."""
+"""Small JSON files, one for each matter, beside a bot's tables or in the home: they outlive Dagster's database."""
 
 import json
 import os

@@ -134,6 +134,10 @@ class Record:
             **more,
         )
 
+    def after(self, change: "Change") -> "Record":
+        """The same record, for a commit that changes the rows but not what they are made from."""
+        return replace(self, content_hash=change.content_hash, row_hash=change.row_hash, rows=change.rows)
+
     def to_json(self) -> str:
         return json.dumps(
             {"format": RECORD_FORMAT, "code_version": self.code_version, **asdict(self)},

@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from resources.lakehouse import LakeError, LakeTable
 
@@ -50,10 +49,9 @@ def pack(folder: Path, trained_at: datetime, schema: pa.Schema) -> Iterator[pa.R
                 yield pa.RecordBatch.from_pylist([row], schema)
 
 
-def holds(models: LakeTable, identity: str) -> bool:
-    """Whether the lake has rows of a model; reads their identifiers alone."""
-    batches = models.batches(["model_id"])
-    return any(pc.any(pc.equal(batch.column("model_id"), identity)).as_py() for batch in batches)
+def holds(table: LakeTable, identity: str) -> bool:
+    """Whether ``models``, or another table of models, has rows of one; reads their identifiers alone."""
+    return bool(table.rows_with("model_id", [identity], ["model_id"]))
 
 
 def unpack(models: LakeTable, identity: str, cache: Path) -> Path:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatbot_assets.deploy.agreement import Answer, difference, tolerance_of
-from chatbot_assets.deploy.life import roll_back
+from chatbot_assets.deploy.life import take_back
 from chatbot_assets.deploy.record import Deployment, history, recorded_sample
-from resources.lakehouse import ConflictError, Lake, LakeTable
+from resources.lakehouse import Lake, LakeTable
 
 if TYPE_CHECKING:
     from serving.bots import LiveBot
@@ -82,11 +82,8 @@ def agreeing_before(lake: Lake, key: str, load: Load) -> "LiveBot | None":
 
 def _take_back(lake: Lake, key: str, failed: Deployment, to: Deployment, reason: str) -> None:
     logger.error("%s: deployment %s is taken back: %s", key, failed.deployment_id, reason)
-    table = lake.table(key, "deployments")
-    past = history(table)
-    if past.live is None or past.live.deployment_id != failed.deployment_id:
-        return
-    try:
-        roll_back(table, past, to.deployment_id, actor=f"chat service (process {os.getpid()})", reason=reason)
-    except ConflictError:
+    actor = f"chat service (process {os.getpid()})"
+    if not take_back(
+        lake.table(key, "deployments"), failed.deployment_id, to.deployment_id, actor=actor, reason=reason
+    ):
         logger.info("%s: somebody else changed the deployments first", key)

@@ -3,7 +3,6 @@
 Every change is made by compare-and-set: of two that are made at once one wins, and the other one is told.
 """
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from chatbot_assets.deploy.record import History
+from chatbot_assets.deploy.record import History, history
 from resources.lakehouse import ConflictError, LakeError, LakeTable
 
 
@@ -92,6 +91,21 @@ def roll_back(table: LakeTable, past: History, to: str, *, actor: str, reason: s
     _append(table, past, [(live, "rolled_back", reason), (earlier, "live", said)], actor)
 
 
+def take_back(table: LakeTable, wrong: str, to: str, *, actor: str, reason: str) -> bool:
+    """Rolls back to ``to`` if the deployment that was found to be wrong is live still.
+
+    False when it is not, or somebody else changed the deployments first: nothing was written.
+    """
+    past = history(table)
+    if past.live is None or past.live.deployment_id != wrong:
+        return False
+    try:
+        roll_back(table, past, to, actor=actor, reason=reason)
+    except ConflictError:
+        return False
+    return True
+
+
 def _append(table: LakeTable, past: History, news: Sequence[tuple[Mapping[str, Any], str, str]], actor: str) -> None:
     """Appends an event for each (earlier row of the deployment, name, reason), if the history is still ``past``."""
     last = table.last()
@@ -107,11 +121,8 @@ def _append(table: LakeTable, past: History, news: Sequence[tuple[Mapping[str, A
     staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
     # The record goes on to say what the newest deployment was made from: for the graph nothing is behind.
     change = table.append(staged, data_version=last.record.data_version)
-    record = dataclasses.replace(
-        last.record, content_hash=change.content_hash, row_hash=change.row_hash, rows=change.rows
-    )
     try:
-        table.commit(change, record, past.version)
+        table.commit(change, last.record.after(change), past.version)
     except ConflictError:
         table.discard(change)
         raise

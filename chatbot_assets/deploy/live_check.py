@@ -11,10 +11,10 @@ from typing import Any
 
 from chatbot_assets.bot import config_hash
 from chatbot_assets.deploy.agreement import Answer, answers, difference, median_ms, tolerance_of
-from chatbot_assets.deploy.life import roll_back
-from chatbot_assets.deploy.record import Deployment, history, live_deployment, recorded_sample
+from chatbot_assets.deploy.life import take_back
+from chatbot_assets.deploy.record import Deployment, live_deployment, recorded_sample
 from resources.environment import Home
-from resources.lakehouse import ConflictError, Lake
+from resources.lakehouse import Lake
 from serving.address import announced_address
 from serving.tokens import TOKENS_FILE, load_tokens
 
@@ -101,17 +101,13 @@ def take_back_if_wrong(home: Home, key: str, verified: Verified, actor: str) -> 
     from serving.bots import load
 
     lake = Lake(home.lake)
-    table = lake.table(key, "deployments")
-    past = history(table)
     before = agreeing_before(lake, key, partial(load, home, key))
-    if before is None or past.live is None or past.live.deployment_id != verified.deployment_id:
+    if before is None:
         return None
+    to = before.deployment.deployment_id
     reason = f"verified again, it does not agree with the record: {verified.differences[0]}"
-    try:
-        roll_back(table, past, before.deployment.deployment_id, actor=actor, reason=reason)
-    except ConflictError:
-        return None
-    return before.deployment.deployment_id
+    done = take_back(lake.table(key, "deployments"), verified.deployment_id, to, actor=actor, reason=reason)
+    return to if done else None
 
 
 def _strange(live: Deployment, found: Found) -> str | None:

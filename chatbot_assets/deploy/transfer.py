@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import event_id, moment
-from chatbot_assets.deploy.record import history
+from chatbot_assets.deploy.record import History, history
 from chatbot_assets.deploy.verification import Verification
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.tables import DEPLOYMENTS
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.environment import code_revision
 from resources.lakehouse import Change, Commit, Lake, LakeTable, Record
-from resources.model_store import unpack
+from resources.model_store import holds, unpack
 
 
 class TransferError(RuntimeError):
@@ -81,7 +81,9 @@ def transfer(
         names, reasons = [*names, "verified"], [*reasons, verification.reason]
         if bot.deploy.policy == "automatic":
             names, reasons = [*names, "live"], [*reasons, f"deploy.policy is automatic; {reason}"]
-    _append(target, bot, event, list(zip(names, reasons, strict=True)), actor, note | {"passed": verification.passed})
+    _append(
+        target, bot, past, event, list(zip(names, reasons, strict=True)), actor, note | {"passed": verification.passed}
+    )
     return Transferred(identity, model_id, names[-1], reasons[-1])
 
 
@@ -107,7 +109,7 @@ def _record(table: LakeTable, is_wanted: Callable[[Record], bool]) -> Record | N
 def _copy(source: LakeTable, target: LakeTable, model_id: str, record: Record, note: Mapping[str, Any]) -> None:
     """Appends a model's rows of one table, unless they are here, with the record that they were made under."""
     last = target.last()
-    known = last is not None and model_id in target.arrow(["model_id"]).column("model_id").to_pylist()
+    known = holds(target, model_id)
     if known and last and last.record and last.record.data_version == record.data_version:
         return
     staged = () if known else target.stage_arrow(_rows_of(source, model_id))
@@ -123,8 +125,7 @@ def _rows_of(table: LakeTable, model_id: str) -> Iterator[pa.RecordBatch]:
 
 
 def _commit(table: LakeTable, change: Change, made: Record, last: Commit | None) -> None:
-    record = replace(made, content_hash=change.content_hash, row_hash=change.row_hash, rows=change.rows)
-    table.commit(change, record, last.version if last else None)
+    table.commit(change, made.after(change), last.version if last else None)
 
 
 def _verify(models: LakeTable, model_id: str, config: dict[str, Any], evaluation: Record, cache: Path) -> Verification:
@@ -139,19 +140,24 @@ def _verify(models: LakeTable, model_id: str, config: dict[str, Any], evaluation
 
 
 def _append(
-    target: Lake, bot: Bot, event: Mapping[str, Any], life: Iterable[tuple[str, str]], actor: str, note: dict[str, Any]
+    target: Lake,
+    bot: Bot,
+    past: History,
+    event: Mapping[str, Any],
+    life: Iterable[tuple[str, str]],
+    actor: str,
+    note: dict[str, Any],
 ) -> None:
     table = target.table(bot.key, DEPLOYMENTS.name)
     last = table.last()
     commits = {name: target.table(bot.key, name).last() for name in DEPLOYMENTS.inputs}
     pins = pinned_inputs(DEPLOYMENTS, commits) or {}
     versions = {name: {"version": pin.version, "data_version": pin.data_version} for name, pin in pins.items()}
-    now = moment(history(table))
-    position = last.version if last else -1
+    now = moment(past)
     rows = [
         {
             **event,
-            "event_id": event_id(event["deployment_id"], name, position),
+            "event_id": event_id(event["deployment_id"], name, past.version),
             "event": name,
             "at": now,
             "actor": actor,
