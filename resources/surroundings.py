@@ -1,5 +1,6 @@
 """What a result may depend on beside data, configuration and code: the versions of libraries, and the machine."""
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -37,6 +38,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+@functools.cache
 def _version(library: str) -> str:
     try:
         return importlib.metadata.version(library)

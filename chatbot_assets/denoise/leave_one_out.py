@@ -16,7 +16,10 @@ from chatbot_assets.denoise.features import BLOCK, DenseFeatures
 RESULT_LIBRARIES = ["numpy", "scipy"]
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
+FEW = 2
+"""Up to width / FEW rows, a matrix as large as the rows are many is inverted, and not one as large as they are wide."""
 
 
 def same_wording(text: str) -> str:
@@ -138,12 +141,27 @@ class _Folds:
 
 def _solve(features: DenseFeatures, folds: _Folds, targets: Floats, l2: float) -> tuple[Floats, Floats]:
     """A⁻¹ (width, width) and W (width, k), in double precision, rounded at the end."""
+    few = len(folds.texts) <= features.width // FEW
+    inverse, weights = (_solve_by_rows if few else _solve_by_columns)(features, folds, targets, l2)
+    return inverse.astype(np.float32), weights.astype(np.float32)
+
+
+def _solve_by_columns(features: DenseFeatures, folds: _Folds, targets: Floats, l2: float) -> tuple[Doubles, Doubles]:
     gram = l2 * np.eye(features.width)
     pulled = np.zeros((features.width, targets.shape[1]))
     for number, rows in enumerate(folds.features(features)):
         gram += rows.T @ rows
         pulled += rows.T @ targets[number * BLOCK :][: len(rows)]
     factor = cho_factor(gram, lower=True, overwrite_a=True, check_finite=False)
-    weights = cho_solve(factor, pulled, check_finite=False)
-    inverse = cho_solve(factor, np.eye(features.width), check_finite=False)
-    return inverse.astype(np.float32), weights.astype(np.float32)
+    return cho_solve(factor, np.eye(features.width), check_finite=False), cho_solve(factor, pulled, check_finite=False)
+
+
+def _solve_by_rows(features: DenseFeatures, folds: _Folds, targets: Floats, l2: float) -> tuple[Doubles, Doubles]:
+    """The same by Woodbury's identity: A⁻¹ = (I − Zᵀ(ZZᵀ + l2·I)⁻¹Z) / l2, so that W = Zᵀ(ZZᵀ + l2·I)⁻¹Y."""
+    rows = np.vstack(list(folds.features(features))).astype(np.float64)
+    factor = cho_factor(rows @ rows.T + l2 * np.eye(len(rows)), lower=True, overwrite_a=True, check_finite=False)
+    inverse = rows.T @ cho_solve(factor, rows, check_finite=False)
+    np.negative(inverse, out=inverse)
+    inverse[np.diag_indices_from(inverse)] += 1
+    inverse /= l2
+    return inverse, rows.T @ cho_solve(factor, targets.astype(np.float64), check_finite=False)

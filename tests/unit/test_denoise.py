@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chatbot_assets.denoise import leave_one_out
 from chatbot_assets.denoise.judge import ConfidentLearning, LabelledRows, Verdict
 from chatbot_assets.denoise.leave_one_out import LeaveOneOut, same_wording
 from chatbot_assets.denoise.noise import NoiseModel
@@ -68,6 +69,14 @@ def test_the_closed_form_says_what_training_without_the_row_would_say() -> None:
     for row, text in enumerate(texts):
         expected = trained_without(model, row, texts, intents, [text])
         assert np.allclose(model.scores[row], expected[0], atol=2e-3)
+
+
+@pytest.mark.parametrize("few", [1, 1_000])
+def test_a_few_rows_and_many_are_solved_alike(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = words(TEXTS), vectors(TEXTS), INTENTS
+    expected = LeaveOneOut.fit(TEXTS, *rows, projected=300)
+    monkeypatch.setattr(leave_one_out, "FEW", few)
+    assert np.allclose(LeaveOneOut.fit(TEXTS, *rows, projected=300).scores, expected.scores, atol=1e-5)
 
 
 def test_other_texts_are_scored_by_the_model_that_has_not_seen_the_row() -> None:
