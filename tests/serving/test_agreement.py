@@ -18,7 +18,7 @@ from small_bot import KEY, Refreshed, SmallBot, wait_for
 from chatbot_assets.bot import config_hash
 from chatbot_assets.cli import main
 from chatbot_assets.commands.rollback import run as rollback
-from chatbot_assets.commands.verify import describe
+from chatbot_assets.commands.verify import describe, report_of
 from chatbot_assets.deploy.life import deployment_id, events, roll_back
 from chatbot_assets.deploy.live_check import take_back_if_wrong, verify_live
 from chatbot_assets.deploy.record import Deployment, history
@@ -182,7 +182,7 @@ def test_without_a_service_verify_loads_what_is_live_and_compares_it(first: tupl
     found = verify_live(bot.home, KEY)
     assert found.agrees and found.turns >= 5 and found.differences == ()
     assert bot.live and (found.deployment_id, found.config_hash) == (bot.live.deployment_id, bot.live.config_hash)
-    assert f"agrees with the record: deployment {bot.live.deployment_id}" in describe(dataclasses.asdict(found))
+    assert f"agrees with the record: deployment {bot.live.deployment_id}" in describe(report_of(found, None))
 
 
 def test_a_running_service_is_asked_and_its_turns_are_in_no_conversation(bot: SmallBot) -> None:
@@ -220,7 +220,7 @@ def test_answers_that_differ_are_named_with_what_was_evaluated(bot: SmallBot, de
     found = verify_live(bot.home, KEY)
     assert not found.agrees and len(found.differences) == found.turns
     assert "was evaluated" in found.differences[0]
-    assert "does not agree with the record:\n  '" in describe(dataclasses.asdict(found))
+    assert "does not agree with the record:\n  '" in describe(report_of(found, None))
 
 
 def test_a_deployment_that_answers_wrongly_is_taken_back_when_the_one_before_agrees(bot: SmallBot, deaf: str) -> None:
