@@ -157,7 +157,9 @@ def _of_canary(compared: Compared, wanted: CanaryLimits, watch: Limits) -> tuple
     if is_complete or is_over:
         found = _worse(compared, watch, wanted.turns if is_complete else FEW_TURNS, SIGNIFICANCE)
     else:
-        found = _worse(compared, watch, max(FEW_TURNS, wanted.turns // EARLY_PART), EARLY_SIGNIFICANCE)
+        # The first turns of a process are slow, so of the time they take nothing is concluded early.
+        untimed = replace(compared, trial=replace(compared.trial, p95_ms=None))
+        found = _worse(untimed, watch, max(FEW_TURNS, wanted.turns // EARLY_PART), EARLY_SIGNIFICANCE)
     shown = (
         f"{compared.trial.turns:,} turns in {compared.hours:.1f} hours, beside {compared.live.turns:,} of the live one"
     )
