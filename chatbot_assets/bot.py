@@ -17,6 +17,7 @@ import yaml
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
 from chatbot_assets.collect.sources import Sources
+from chatbot_assets.deploy.share import CANARY, SHADOW, SHARES
 from chatbot_assets.golden import SUFFIX, GoldenDialogue, read_golden
 from chatbot_assets.languages import LANGUAGES, defaults_file, language_defaults
 from chatbot_assets.modules import ModuleRef, Section
@@ -154,11 +155,37 @@ class Watch(Section):
     slower: float = Field(3.0, ge=1.0)
 
 
-class Deploy(Section):
-    """Whether a verified model goes live by itself or waits for ``promote``, and how it is watched then."""
+class Canary(Section):
+    """How a new deployment is tried on a ``share`` of the sessions, under the limits of :class:`Watch`.
 
-    policy: Literal["automatic", "manual"] = "automatic"
+    It is judged once it and the live one have each served so many ``turns`` in the same period, and not before so many
+    ``hours``; after ``max_hours`` with the turns that there are.
+    """
+
+    share: float = Field(SHARES[CANARY], gt=0.0, le=0.9)
+    turns: int = Field(200, ge=1)
+    hours: float = Field(1.0, ge=0.0)
+    max_hours: float = Field(72.0, gt=0.0)
+
+
+class Shadow(Section):
+    """How a new deployment answers a ``share`` of the turns unseen, and is judged after so many of its ``turns``.
+
+    Then it waits for ``promote`` (``manual``), or goes live by itself if it does no worse (``automatic``).
+    """
+
+    share: float = Field(SHARES[SHADOW], gt=0.0, le=1.0)
+    turns: int = Field(500, ge=1)
+    then: Literal["automatic", "manual"] = "manual"
+
+
+class Deploy(Section):
+    """Whether a verified model goes live by itself, is tried first or waits for ``promote``, and how it is watched."""
+
+    policy: Literal["automatic", "canary", "shadow", "manual"] = "automatic"
     verification: ModuleRef = ModuleRef(use="chatbot_assets.deploy.verification:AnswersAsEvaluated")
+    canary: Canary = Canary()
+    shadow: Shadow = Shadow()
     watch: Watch = Watch()
 
 

@@ -176,14 +176,16 @@ def accept_code(key: str, reason: str, actor: str | None, as_json: bool) -> None
 
 @main.command()
 @click.argument("key")
+@click.option("--to", default=None, metavar="ID", help="A verified deployment; by default the one tried or waiting.")
+@click.option("--canary", is_flag=True, help="Try it on a share of the sessions first (deploy.canary).")
 @click.option("--reason", default="promoted by hand", show_default=True, help="Why, for the record.")
 @click.option("--actor", default=None, help="Who says so; your login name by default.")
 @JSON_OPTION
-def promote(key: str, reason: str, actor: str | None, as_json: bool) -> None:
-    """Put the newest verified deployment of bot KEY live (deploy.policy: manual)."""
+def promote(key: str, to: str | None, canary: bool, reason: str, actor: str | None, as_json: bool) -> None:
+    """Put the deployment of bot KEY live that is tried as a canary or shadow, or that waits."""
     from chatbot_assets.commands.promote import describe, run
 
-    _show(run(key, reason=reason, actor=actor), as_json, describe)
+    _show(run(key, reason=reason, actor=actor, canary=canary, to=to), as_json, describe)
 
 
 @main.command("import-deployment")

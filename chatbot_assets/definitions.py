@@ -12,13 +12,14 @@ from chatbot_assets.collect.assets import landing
 from chatbot_assets.denoise.assets import labels
 from chatbot_assets.deploy.assets import deployments
 from chatbot_assets.embed.assets import embeddings
-from chatbot_assets.feedback.assets import conversations, review_decisions, review_queue
+from chatbot_assets.feedback.assets import conversations, review_decisions, review_queue, shadow_answers
 from chatbot_assets.jobs import maintain, refresh, refresh_all, verify
 from chatbot_assets.process.assets import utterances
 from chatbot_assets.refreshing import refreshing
 from chatbot_assets.schedules import nightly_verification, weekly_maintenance
 from chatbot_assets.sensors import reconcile
 from chatbot_assets.train.assets import models
+from chatbot_assets.trial_sensor import trials
 from chatbot_assets.validate.assets import evaluations
 from chatbot_assets.watching import hourly_watch, watch_deployments, watch_job
 from resources.delta_io import DeltaIOManager
@@ -40,12 +41,12 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
     return dg.Definitions(
         assets=[
             *(landing, utterances, paraphrase_candidates, embeddings, labels, paraphrases),
-            *(models, evaluations, deployments, conversations, review_decisions, review_queue),
+            *(models, evaluations, deployments, conversations, shadow_answers, review_decisions, review_queue),
         ],
         asset_checks=[*VERIFICATIONS, watch_deployments],
         jobs=[refresh, refresh_all, verify, maintain, watch_job],
         schedules=[nightly_verification(), hourly_watch(), weekly_maintenance()],
-        sensors=[reconcile, alerts],
+        sensors=[reconcile, alerts, trials],
         resources=resources | overrides,
         executor=dg.in_process_executor,
     )

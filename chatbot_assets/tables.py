@@ -499,7 +499,7 @@ DEPLOYMENTS = Table(
         Column(
             "event",
             STRING,
-            "'candidate', 'verified', 'live', 'rejected' or 'rolled_back'",
+            "'candidate', 'verified', 'canary', 'shadow', 'live', 'rejected' or 'rolled_back'",
             made_from=("models.data", "evaluations.value"),
         ),
         Column("at", TIME, "when"),
@@ -553,6 +553,32 @@ CONVERSATIONS = Table(
     ),
     key=("turn_id",),
     content=("turn_id",),
+)
+
+SHADOW_ANSWERS = Table(
+    name="shadow_answers",
+    stage="feedback",
+    row="one served turn as a shadow answered it",
+    description=(
+        "What a deployment that is tried as a shadow would have answered; written by the chat service, and seen by no "
+        "user. `conversations` holds what was asked and what users got, under the same `turn_id`."
+    ),
+    columns=(
+        Column("turn_id", STRING, "the served turn"),
+        Column("deployment_id", STRING, "the shadow"),
+        Column("model_id", STRING, "its model"),
+        Column("answer", STRING, "what it would have answered"),
+        Column("intent", STRING, "the intent that it recognised, if answered or suggested"),
+        Column("score", FLOAT, "its confidence between 0 and 1"),
+        Column("category", STRING, "'answered', 'similar' or 'failed'"),
+        Column("candidates", STRING, "the alternatives that it considered, as JSON"),
+        Column("live_deployment_id", STRING, "the deployment that users got their answer from"),
+        Column("differs", BOOL, "whether category, intent or answer differ from what users got"),
+        Column("served_at", TIME, "when"),
+        Column("latency_ms", FLOAT, "milliseconds to compute the answer, beside users' turns"),
+    ),
+    key=("turn_id", "deployment_id"),
+    content=("turn_id", "deployment_id"),
 )
 
 REVIEW_DECISIONS = Table(
@@ -647,7 +673,7 @@ MATERIALISED = (
 )
 """The tables that a refresh makes, in the order of the data's way."""
 
-SOURCES = (CONVERSATIONS, REVIEW_DECISIONS)
+SOURCES = (CONVERSATIONS, SHADOW_ANSWERS, REVIEW_DECISIONS)
 """The tables that people and the chat service write; a refresh reads them, also while they do not exist yet."""
 
 TABLES = {table.name: table for table in (*MATERIALISED, *SOURCES)}

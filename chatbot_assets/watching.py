@@ -16,6 +16,7 @@ from resources.lakehouse import Lake
 
 WATCH = "watch"
 ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE = "answers_as_recorded", "no_worse_than_before"
+TRIAL_NO_WORSE = "trial_no_worse"
 
 
 @dg.multi_asset_check(
@@ -33,17 +34,29 @@ ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE = "answers_as_recorded", "no_worse_tha
             "With users the live deployment fares no worse than the one before it, within the limits of deploy.watch. "
             "If it fails, the one before is live again.",
         ),
+        check_spec(
+            TRIAL_NO_WORSE,
+            DEPLOYMENTS.name,
+            "A canary or a shadow answers its recorded sample as it was evaluated, and fares no worse than the live "
+            "deployment over the same time. If it fails, its trial is over.",
+        ),
     ],
 )
 def watch_deployments(
     context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]
 ) -> Iterator[dg.AssetCheckResult]:
-    from chatbot_assets.deploy.live_check import NotVerifiableError, take_back_if_wrong, verify_live
+    from chatbot_assets.deploy.live_check import (
+        NotVerifiableError,
+        end_trial_if_wrong,
+        take_back_if_wrong,
+        verify_live,
+    )
+    from chatbot_assets.deploy.trial import judge
     from chatbot_assets.deploy.watch import watch
 
     key = context.partition_key
     try:
-        limits = load_bot(home.bots, key).deploy.watch
+        limits = load_bot(home.bots, key).deploy
     except BotError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     actor = f"watch, run {context.op_execution_context.run_id}"
@@ -61,13 +74,22 @@ def watch_deployments(
         description=said,
         metadata=_live_again(back_to),
     )
-    watched = watch(Lake(home.lake), key, limits, actor)
+    watched = watch(Lake(home.lake), key, limits.watch, actor)
     yield dg.AssetCheckResult(
         asset_key=DEPLOYMENTS.name,
         check_name=NO_WORSE_THAN_BEFORE,
         passed=watched.well,
         description=watched.said,
         metadata=_live_again(watched.back_to),
+    )
+    wrong = end_trial_if_wrong(home, key, actor)
+    judged = None if wrong else judge(Lake(home.lake), key, limits, actor)
+    yield dg.AssetCheckResult(
+        asset_key=DEPLOYMENTS.name,
+        check_name=TRIAL_NO_WORSE,
+        passed=wrong is None and (judged is None or judged.is_good),
+        description=wrong or (judged.said if judged else "no deployment is being tried"),
+        metadata={"tried": judged.deployment_id} if judged else {},
     )
 
 

@@ -8,6 +8,7 @@ import uvicorn
 from resources.environment import Home
 from serving.address import announced
 from serving.app import DAGSTER_URL
+from serving.memory import MEMORY_MB, budget
 
 STOP_SECONDS = 15
 """How long requests that were taken are waited for when the service is told to stop."""
@@ -18,11 +19,17 @@ BACKLOG = 2_048
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--workers", type=int, default=1, help="processes, each with all bots loaded (default 1)")
+    parser.add_argument(
+        "--workers", type=int, default=1, help="processes, which share the memory for bots evenly (default 1)"
+    )
     parser.add_argument("--dagster", help="address of Dagster's UI, for links; none without it")
     arguments = parser.parse_args()
     if arguments.workers < 1:
         parser.error("--workers must be 1 or more")
+    try:
+        os.environ[MEMORY_MB] = str(budget() / 1e6 / arguments.workers)
+    except ValueError as error:
+        parser.error(str(error))
     if arguments.dagster:
         os.environ[DAGSTER_URL] = arguments.dagster
     with announced(Home.from_environment(), f"http://127.0.0.1:{arguments.port}"):

@@ -11,9 +11,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chatbot_assets.deploy.agreement import Answer, difference, tolerance_of
-from chatbot_assets.deploy.life import take_back
-from chatbot_assets.deploy.record import Deployment, history, recorded_sample
-from resources.lakehouse import Lake, LakeTable
+from chatbot_assets.deploy.life import end_trial, take_back
+from chatbot_assets.deploy.record import Deployment, Trial, history, recorded_sample
+from resources.lakehouse import ConflictError, Lake, LakeTable
 
 if TYPE_CHECKING:
     from serving.bots import LiveBot
@@ -67,6 +67,34 @@ def next_to_answer(lake: Lake, key: str, wanted: Deployment, current: "LiveBot |
     return loaded
 
 
+def next_to_try(lake: Lake, key: str, trial: Trial, load: Load) -> "LiveBot | None":
+    """Loads a canary or a shadow and lets it answer its sample; None, and its trial is over, when it does not agree.
+
+    Raises:
+        OSError: when it cannot be loaded for a cause that may pass; its trial goes on.
+    """
+    try:
+        loaded = load(trial.deployment)
+        why = disagreement(loaded.responder, trial.deployment, lake.table(key, "evaluations"))
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = f"it cannot be loaded: {str(error).partition(chr(10))[0]}"
+    else:
+        if why is None:
+            return loaded
+    table = lake.table(key, "deployments")
+    past = history(table)
+    logger.error("%s: the %s %s is over: %s", key, trial.kind, trial.deployment.deployment_id, why)
+    if past.trial == trial:
+        try:
+            reason = f"the service does not agree with the record: {why}"
+            end_trial(table, past, actor=_service(), reason=reason)
+        except ConflictError:
+            logger.info("%s: somebody else changed the deployments first", key)
+    return None
+
+
 def agreeing_before(lake: Lake, key: str, load: Load) -> "LiveBot | None":
     """The deployment that a rollback would go back to, loaded; None when there is none or it disagrees too."""
     before = history(lake.table(key, "deployments")).before
@@ -82,8 +110,10 @@ def agreeing_before(lake: Lake, key: str, load: Load) -> "LiveBot | None":
 
 def _take_back(lake: Lake, key: str, failed: Deployment, to: Deployment, reason: str) -> None:
     logger.error("%s: deployment %s is taken back: %s", key, failed.deployment_id, reason)
-    actor = f"chat service (process {os.getpid()})"
-    if not take_back(
-        lake.table(key, "deployments"), failed.deployment_id, to.deployment_id, actor=actor, reason=reason
-    ):
+    table = lake.table(key, "deployments")
+    if not take_back(table, failed.deployment_id, to.deployment_id, actor=_service(), reason=reason):
         logger.info("%s: somebody else changed the deployments first", key)
+
+
+def _service() -> str:
+    return f"chat service (process {os.getpid()})"

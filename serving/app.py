@@ -24,6 +24,7 @@ from serving.logs import log_as_json
 from serving.metrics import MEDIA_TYPE, Metrics
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
+from serving.shadows import Shadows
 from serving.tokens import TOKENS_FILE
 from serving.verification import verification_routes
 
@@ -49,9 +50,12 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        bots, log, batcher = LiveBots(home), ConversationLog(Lake(home.lake), home.journal), Batcher(metrics)
-        app.state.chat = Chat(bots, log, batcher, metrics)
-        metrics.watch("chatbot_bots", "Bots whose live deployment is loaded.", lambda: len(bots.names()))
+        bots, log, batcher = LiveBots(home, metrics), ConversationLog(Lake(home.lake), home.journal), Batcher(metrics)
+        shadows = Shadows(log, metrics, lambda: batcher.is_busy)
+        app.state.chat = Chat(bots, log, batcher, shadows, metrics)
+        metrics.watch("chatbot_bots", "Bots whose live deployment is loaded.", lambda: bots.count)
+        metrics.watch("chatbot_bots_deployed", "Bots that have a live deployment.", lambda: len(bots.names()))
+        metrics.watch("chatbot_bots_bytes", "What the loaded bots take, as estimated.", lambda: bots.bytes)
         metrics.watch(
             "chatbot_journal_waiting_bytes", "Bytes that were kept and are not in the tables yet.", log.waiting_bytes
         )
@@ -60,6 +64,7 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
         yield
         bots.close()
         batcher.close()
+        shadows.close()
         log.close()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)

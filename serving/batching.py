@@ -50,6 +50,11 @@ class Batcher:
             self._start_next()
         return await turn.reply
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether turns are being answered."""
+        return self._busy
+
     def close(self) -> None:
         """Ends the thread; whoever still waits is to be cancelled by its own time limit."""
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -14,15 +14,17 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from chatbot_assets.bot import KEY
+from chatbot_assets.deploy.record import Deployment
 from serving.access import Access
 from serving.admission import RETRY_AFTER
 from serving.batching import Batcher
-from serving.bots import LiveBot, LiveBots
+from serving.bots import LiveBots, Loaded, NotLoadedError
 from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
 from serving.responder import FAILED
+from serving.shadows import Shadows
 
 TEXT_LIMIT = 2_000
 logger = logging.getLogger(__name__)
@@ -58,46 +60,75 @@ class FeedbackRequest(BaseModel):
 class Chat:
     """A tenant's conversations with its bots, for the API and for the pages."""
 
-    def __init__(self, bots: LiveBots, log: ConversationLog, batcher: Batcher, metrics: Metrics) -> None:
+    def __init__(
+        self, bots: LiveBots, log: ConversationLog, batcher: Batcher, shadows: Shadows, metrics: Metrics
+    ) -> None:
         self.bots = bots
         self._log = log
         self._batcher = batcher
+        self._shadows = shadows
         self._metrics = metrics
 
-    def live(self, owner: str, key: str) -> LiveBot:
-        """A deployed bot of the tenant.
+    def live(self, owner: str, key: str) -> Deployment:
+        """What is live of a bot of the tenant, loaded or not.
 
         Raises:
             HTTPException: 404 when it has none of that name, also when another tenant has.
         """
-        bot = self.bots.get(key) if _belongs(key, owner) else None
-        if bot is None:
+        deployment = self.bots.deployment(key) if _belongs(key, owner) else None
+        if deployment is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no deployed bot {key}")
-        return bot
+        return deployment
+
+    def loaded(self, owner: str, key: str) -> Loaded:
+        """A bot of the tenant, loaded if need be; waits for that.
+
+        Raises:
+            HTTPException: 404 as :meth:`live`; 503 when it cannot be loaded, or not in time.
+        """
+        self.live(owner, key)
+        try:
+            return self.bots.loaded(key) or self.bots.load(key).result(TURN_SECONDS)
+        except NotLoadedError:
+            raise _not_loaded(key) from None
+        except TimeoutError:
+            raise self._too_late() from None
 
     async def answer(self, owner: str, key: str, turn: ChatRequest) -> dict[str, Any]:
         """Answers one turn and keeps it, without personal data, for ``conversations``: it is on the disk then.
 
         Raises:
-            HTTPException: 404 as :meth:`live`; 503 when it took too long, or when the turn cannot be kept: what is not
-                kept is not served.
+            HTTPException: 404 as :meth:`live`; 503 when it took too long, when the bot cannot be loaded, or when the
+                turn cannot be kept: what is not kept is not served.
         """
-        bot = self.live(owner, key)
+        self.live(owner, key)
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                return await self._answer(bot, key, turn)
+                # Others wait for the same loading, so a turn that is given up must not end it.
+                loaded = self.bots.loaded(key)
+                if loaded is None:
+                    loaded = await asyncio.shield(asyncio.wrap_future(self.bots.load(key)))
+                return await self._answer(loaded, turn)
+        except NotLoadedError:
+            self._metrics.refused.add("loading")
+            raise _not_loaded(key) from None
         except TimeoutError:
-            self._metrics.refused.add("time")
-            detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
+            raise self._too_late() from None
 
-    async def _answer(self, bot: LiveBot, key: str, turn: ChatRequest) -> dict[str, Any]:
+    def _too_late(self) -> HTTPException:
+        self._metrics.refused.add("time")
+        detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
+        return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
+
+    async def _answer(self, loaded: Loaded, turn: ChatRequest) -> dict[str, Any]:
+        key, bot = loaded.key, loaded.for_session(turn.session_id)
         started = time.perf_counter()
         reply = await self._batcher.respond(bot.responder, turn.text)
         milliseconds = (time.perf_counter() - started) * 1000
         candidates = [dict(vars(candidate)) for candidate in reply.candidates]
+        turn_id = new_turn_id()
         answer = {
-            "turn_id": new_turn_id(),
+            "turn_id": turn_id,
             "answer": reply.answer,
             "intent": reply.intent,
             "score": reply.score,
@@ -119,6 +150,8 @@ class Chat:
         except OSError as error:
             self._metrics.refused.add("disk")
             raise _not_kept(error) from None
+        if shadow := loaded.shadow_of(turn_id):
+            self._shadows.offer(key, shadow, turn.text, answer | kept)
         seconds = time.perf_counter() - started
         self._metrics.turns.add(reply.category)
         self._metrics.seconds.add(seconds)
@@ -164,8 +197,8 @@ class Chat:
 
     def describe(self, owner: str) -> list[dict[str, Any]]:
         """The tenant's deployed bots."""
-        listed = [(key, self.bots.get(key)) for key in self.bots.names() if _belongs(key, owner)]
-        return [_describe(key, bot) for key, bot in listed if bot]
+        listed = [(key, self.bots.deployment(key)) for key in self.bots.names() if _belongs(key, owner)]
+        return [_describe(key, deployment) for key, deployment in listed if deployment]
 
 
 async def chat_of(request: Request) -> Chat:
@@ -214,16 +247,21 @@ def _not_kept(error: OSError) -> HTTPException:
     return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
 
 
+def _not_loaded(key: str) -> HTTPException:
+    detail = f"{key} cannot be loaded now; send it again, and see the service's log"
+    return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
+
+
 def _belongs(key: str, owner: str) -> bool:
     return bool(KEY.match(key)) and key.partition(".")[0] == owner
 
 
-def _describe(key: str, bot: LiveBot) -> dict[str, Any]:
+def _describe(key: str, deployment: Deployment) -> dict[str, Any]:
     return {
         "bot": key,
-        "language": bot.deployment.config["language"],
-        "description": bot.deployment.config["description"],
-        "model_id": bot.deployment.model_id,
-        "deployment_id": bot.deployment.deployment_id,
-        "deployed_at": bot.deployment.at.isoformat(),
+        "language": deployment.config["language"],
+        "description": deployment.config["description"],
+        "model_id": deployment.model_id,
+        "deployment_id": deployment.deployment_id,
+        "deployed_at": deployment.at.isoformat(),
     }

@@ -9,14 +9,14 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chatbot_assets.tables import CONVERSATIONS
+from chatbot_assets.tables import CONVERSATIONS, SHADOW_ANSWERS
 from resources.lakehouse import Lake
 from serving.conversations import TURN_ID, Conversations
 from serving.journal import Entry, Journal, Segment
@@ -28,7 +28,7 @@ RETRY_SECONDS = 1.0
 """Pause before a table that could not be written is tried again."""
 OTHERS_SECONDS = 3.0
 """How long feedback waits for its turn to come into the table from another process's journal."""
-TURN, FEEDBACK = "turn", "feedback"
+TURN, FEEDBACK, SHADOW = "turn", "feedback", "shadow"
 logger = logging.getLogger(__name__)
 
 Values = dict[str, Any]
@@ -71,6 +71,10 @@ class ConversationLog:
     def add_feedback(self, key: str, turn_id: str, feedback: Mapping[str, Any]) -> "Future[None]":
         """Takes values of ``satisfied`` and ``chosen_candidate`` for a turn; of each the last one counts."""
         return self._journal.append(key, FEEDBACK, {"turn_id": turn_id, **feedback})
+
+    def add_shadow(self, key: str, answer: Mapping[str, Any]) -> "Future[None]":
+        """Takes what a shadow made of a turn, with the columns of ``shadow_answers``; otherwise as :meth:`add`."""
+        return self._journal.append(key, SHADOW, _plain(answer))
 
     def find(self, key: str, turn_id: str) -> Mapping[str, Any] | None:
         """A turn that the bot served, with at least its ``category`` and ``candidates``.
@@ -153,7 +157,7 @@ class ConversationLog:
                 progress.waiting.pop(key, None)
         progress.read = end
 
-    def _write(self, key: str, segment: Segment, end: int, entries: Iterable[Entry]) -> bool:
+    def _write(self, key: str, segment: Segment, end: int, entries: Sequence[Entry]) -> bool:
         """Writes a bot's records of a segment up to ``end``; False when that failed."""
         try:
             sure = key in self._tables and not segment.adopted
@@ -161,12 +165,15 @@ class ConversationLog:
             sources = {kind: f"{kind}s of {segment.name}" for kind in (TURN, FEEDBACK)}
             # After a failure, or another process's end, it is not known which commits were made.
             done = {kind: 0 if sure else table.progress(source) for kind, source in sources.items()}
-            turns, feedback = _by_turn(entry for entry in entries if entry.start >= done[entry.kind])
+            turns, feedback = _by_turn(e for e in entries if e.kind in done and e.start >= done[e.kind])
             if turns:
                 kinds = (TURN,) if feedback else (TURN, FEEDBACK)
                 table.append(list(turns.values()), {sources[kind]: end for kind in kinds})
             if feedback:
                 table.amend(feedback, {sources[FEEDBACK]: end})
+            shadows = [entry for entry in entries if entry.kind == SHADOW]
+            if shadows:
+                self._write_shadows(key, f"{SHADOW}s of {segment.name}", end, shadows, sure)
         except Exception:
             # Whatever was known of the table may be wrong: somebody may have restored an older one.
             self._tables.pop(key, None)
@@ -175,6 +182,12 @@ class ConversationLog:
             return False
         self._retry_at.pop(key, None)
         return True
+
+    def _write_shadows(self, key: str, source: str, end: int, entries: Iterable[Entry], sure: bool) -> None:
+        table = self._lake.table(key, SHADOW_ANSWERS.name)
+        done = 0 if sure else table.progress(source)
+        if rows := [_typed(entry.value()) for entry in entries if entry.start >= done]:
+            table.append_rows(rows, {source: end})
 
     def _unwritten(self) -> Iterable[Entry]:
         """This process's records that are not known to be in the tables."""

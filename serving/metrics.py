@@ -88,12 +88,21 @@ class Metrics:
             "chatbot_turns_total", "Turns that were served.", "category", ("answered", "similar", "failed")
         )
         self.refused = Count(
-            "chatbot_turns_refused_total", "Turns that were not served, by why.", "reason", ("queue", "time", "disk")
+            "chatbot_turns_refused_total",
+            "Turns that were not served, by why.",
+            "reason",
+            ("queue", "time", "disk", "loading"),
         )
         self.feedback = Count("chatbot_feedback_total", "Verdicts of users that were taken.", "kind")
         self.seconds = Histogram("chatbot_turn_seconds", "From taking a turn until it is kept and answered.", SECONDS)
         self.batches = Histogram("chatbot_batch_turns", "Turns that were computed together.", TURNS)
+        self.shadows = Count(
+            "chatbot_shadow_turns_total", "Turns for shadows.", "outcome", ("answered", "left out", "failed")
+        )
+        self.loads = Count("chatbot_bot_loads_total", "Bots that were loaded.", "why", ("start", "deployed", "turn"))
+        self.unloads = Count("chatbot_bot_unloads_total", "Bots that were unloaded.", "why", ("memory",))
         self._shown: list[_Metric] = [self.turns, self.refused, self.feedback, self.seconds, self.batches]
+        self._shown += [self.shadows, self.loads, self.unloads]
 
     def watch(self, name: str, about: str, value: Callable[[], float]) -> None:
         """Shows a value as it is when somebody looks."""

@@ -20,6 +20,8 @@ class VerificationRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     texts: list[str] = Field(max_length=TEXTS)
+    trial: bool = False
+    """Ask the canary or the shadow, if one is tried, instead of what is live."""
 
 
 def verification_routes(access: Access) -> APIRouter:
@@ -34,7 +36,8 @@ def verification_routes(access: Access) -> APIRouter:
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> dict[str, Any]:
         """The deployment that answers, and its first candidate, score and milliseconds for each text."""
-        bot = chat.live(owner, key)
+        loaded = chat.loaded(owner, key)
+        bot = (loaded.tried if asked.trial else None) or loaded.live
         return {
             "deployment_id": bot.deployment.deployment_id,
             "model_id": bot.deployment.model_id,

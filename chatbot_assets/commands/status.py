@@ -4,6 +4,7 @@ from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.commands.versions import trial_report
 from chatbot_assets.deploy.record import history
 from resources.environment import Home
 from resources.lakehouse import Lake
@@ -29,6 +30,7 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         "model_id": live.model_id if live else None,
         "deployed_at": live.at.isoformat() if live else None,
         "metrics": live.metrics if live else None,
+        "trial": trial_report(past.trial) if past.trial else None,
         "waits_for_promote": waiting["deployment_id"] if waiting else None,
         "rolled_back": {
             **{name: rollback[name] for name in ("deployment_id", "actor", "reason")},
@@ -75,6 +77,8 @@ def describe(report: dict[str, Any]) -> str:
             state = "behind: " + "; ".join(f"{name}: {', '.join(why)}" for name, why in bot["reasons"].items())
         else:
             state = "up to date"
+        if trial := bot["trial"]:
+            state += f"; {trial['said']}"
         if bot["waits_for_promote"]:
             state += f"; deployment {bot['waits_for_promote'][:12]} waits for: ./chatbot promote {bot['bot']}"
         if back := bot["rolled_back"]:

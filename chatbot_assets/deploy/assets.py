@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
-from chatbot_assets.deploy.life import deployment_id, events, moment
+from chatbot_assets.deploy.life import after_verified, deployment_id, events, moment
 from chatbot_assets.deploy.record import History, history
 from chatbot_assets.tables import DEPLOYMENTS, TABLES
 from resources.environment import code_revision
@@ -40,8 +40,9 @@ def _compute(stage: Stage) -> Change:
         names, reasons = [*names, "rejected"], [*reasons, verification.reason]
     else:
         names, reasons = [*names, "verified"], [*reasons, verification.reason]
-        if stage.bot.deploy.policy == "automatic":
-            names, reasons = [*names, "live"], [*reasons, f"deploy.policy is automatic; {gate['reason']}"]
+        if following := after_verified(stage.bot.deploy.policy, past):
+            event, why = following
+            names, reasons = [*names, event], [*reasons, f"{why}; {gate['reason']}"]
     rows = events(
         names,
         identity=identity,
@@ -70,11 +71,16 @@ def _settled(stage: Stage, past: History, identity: str) -> str | None:
     """
     if past.live and past.live.deployment_id == identity:
         return f"{identity} is live"
+    if past.trial and past.trial.deployment.deployment_id == identity:
+        return f"{identity} is tried as {past.trial}"
     if past.waiting and past.waiting["deployment_id"] == identity:
         return f"{identity} waits for: ./chatbot promote {stage.bot.key}"
     made = stage.last.record.signature if stage.last and stage.last.record else None
-    if past.stands(identity) == "rolled_back" and made and made.code == stage.signature.code:
-        return f"{identity} was rolled back; ./chatbot rollback {stage.bot.key} --to {identity} puts it live again"
+    taken_back = past.stands(identity) == "rolled_back" or (
+        past.stands(identity) == "rejected" and past.was_tried(identity)
+    )
+    if taken_back and made and made.code == stage.signature.code:
+        return f"{identity} was taken back; ./chatbot promote {stage.bot.key} --to {identity} puts it live all the same"
     return None
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from chatbot_assets.deploy.record import History, history
+from chatbot_assets.deploy.share import CANARY
 from resources.lakehouse import ConflictError, LakeError, LakeTable
 
 
@@ -66,6 +67,17 @@ def moment(past: History) -> datetime:
     return max(now, past.newest["at"] + timedelta(microseconds=1)) if past.newest else now
 
 
+def after_verified(policy: str, past: History) -> tuple[str, str] | None:
+    """The event that follows ``verified`` by a bot's ``deploy.policy``, and why; None when a person is waited for."""
+    if policy == "manual":
+        return None
+    if policy == "automatic":
+        return "live", "deploy.policy is automatic"
+    if past.live is None:
+        return "live", f"deploy.policy is {policy}, but nothing is live that it could be compared with"
+    return policy, f"deploy.policy is {policy}"
+
+
 def put_live(table: LakeTable, past: History, deployment: Mapping[str, Any], *, actor: str, reason: str) -> None:
     """Makes the deployment of an earlier event the live one.
 
@@ -76,8 +88,41 @@ def put_live(table: LakeTable, past: History, deployment: Mapping[str, Any], *, 
     _append(table, past, [(deployment, "live", reason)], actor)
 
 
-def roll_back(table: LakeTable, past: History, to: str, *, actor: str, reason: str) -> None:
+def start_trial(
+    table: LakeTable, past: History, deployment: Mapping[str, Any], kind: str, *, actor: str, reason: str
+) -> None:
+    """Tries the deployment of an earlier event beside the live one, as a ``canary`` or a ``shadow``.
+
+    Raises:
+        ConflictError: when the history has changed since it was read; nothing was written.
+        LakeError: when nothing is live, or the table cannot be appended to.
+    """
+    if past.live is None or past.live.deployment_id == deployment["deployment_id"]:
+        raise LakeError(f"{deployment['deployment_id']} cannot be tried: no other deployment is live")
+    _append(table, past, [(deployment, kind, reason)], actor)
+
+
+def end_trial(table: LakeTable, past: History, *, event: str | None = None, actor: str, reason: str) -> None:
+    """Ends the trial that is under way with an event of its deployment.
+
+    Args:
+        event: ``live``, ``verified`` (it waits for somebody to promote it), or by default that it is taken back:
+            ``rolled_back`` after it answered users, ``rejected`` after it answered none.
+
+    Raises:
+        ConflictError: when the history has changed since it was read; nothing was written.
+        LakeError: when there is no trial, or the table cannot be appended to.
+    """
+    news = _ending(past, reason, event)
+    if not news:
+        raise LakeError(f"{table.path}: no deployment is being tried")
+    _append(table, past, news, actor)
+
+
+def roll_back(table: LakeTable, past: History, to: str, *, actor: str, reason: str, trial_too: bool = False) -> None:
     """Takes back what is live, and makes a deployment that was live earlier the live one, as it is recorded.
+
+    A trial ends with that; its deployment waits for somebody to promote it, or is taken back with ``trial_too``.
 
     Raises:
         ConflictError: when the history has changed since it was read; nothing was written.
@@ -88,7 +133,16 @@ def roll_back(table: LakeTable, past: History, to: str, *, actor: str, reason: s
     if earlier is None or live is None or live["deployment_id"] == to:
         raise LakeError(f"{to} cannot be gone back to: it never was live, or is live now")
     said = f"rolled back from {live['deployment_id'][:12]}: {reason}"
-    _append(table, past, [(live, "rolled_back", reason), (earlier, "live", said)], actor)
+    news = [(live, "rolled_back", reason), (earlier, "live", said)]
+    _append(table, past, [*news, *(_ending(past, reason) if trial_too else ())], actor)
+
+
+def _ending(past: History, reason: str, event: str | None = None) -> list[tuple[Mapping[str, Any], str, str]]:
+    """What ends the trial that is under way; nothing when there is none."""
+    if past.trial is None:
+        return []
+    taken_back = "rolled_back" if past.trial.kind == CANARY else "rejected"
+    return [(past.last(past.trial.deployment.deployment_id), event or taken_back, reason)]
 
 
 def take_back(table: LakeTable, wrong: str, to: str, *, actor: str, reason: str) -> bool:

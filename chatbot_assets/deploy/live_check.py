@@ -11,10 +11,10 @@ from typing import Any
 
 from chatbot_assets.bot import config_hash
 from chatbot_assets.deploy.agreement import Answer, answers, difference, median_ms, tolerance_of
-from chatbot_assets.deploy.life import take_back
-from chatbot_assets.deploy.record import Deployment, live_deployment, recorded_sample
+from chatbot_assets.deploy.life import end_trial, take_back
+from chatbot_assets.deploy.record import Deployment, history, live_deployment, recorded_sample
 from resources.environment import Home
-from resources.lakehouse import Lake
+from resources.lakehouse import ConflictError, Lake
 from serving.address import announced_address
 from serving.tokens import TOKENS_FILE, load_tokens
 
@@ -60,18 +60,28 @@ def verify_live(home: Home, key: str) -> Verified:
     Raises:
         NotVerifiableError: when the bot has no live deployment, or the service refuses to say what it answers.
     """
-    lake = Lake(home.lake)
-    live = live_deployment(lake.table(key, "deployments"))
+    live = live_deployment(Lake(home.lake).table(key, "deployments"))
     if live is None:
         raise NotVerifiableError(f"{key} has no live deployment; run: ./chatbot refresh {key}")
-    sample = recorded_sample(lake.table(key, "evaluations"), live)
+    return _verify(home, key, live, is_trial=False)
+
+
+def verify_trial(home: Home, key: str) -> Verified | None:
+    """As :func:`verify_live`, for the canary or the shadow of a bot; None when none is tried."""
+    trial = history(Lake(home.lake).table(key, "deployments")).trial
+    return _verify(home, key, trial.deployment, is_trial=True) if trial else None
+
+
+def _verify(home: Home, key: str, live: Deployment, *, is_trial: bool) -> Verified:
+    """Compares what answers with the record of a deployment that is live, or tried beside the live one."""
+    sample = recorded_sample(Lake(home.lake).table(key, "evaluations"), live)
     texts = [row["text"] for row in sample]
     address = announced_address(home)
-    found = _ask(home, address, key, live, texts) if address else None
+    found = _ask(home, address, key, live, texts, is_trial) if address else None
     where = f"the service at {address}" if found else "a model loaded by this command; no service runs"
     found = found or _load(home, key, live, texts)
     p50, recorded = median_ms(found.answers), live.metrics.get("p50_ms")
-    strange = _strange(live, found)
+    strange = _strange(live, found, "tried" if is_trial else "live")
     wrong = [] if strange else _wrong_answers(live, sample, found)
     differences = [strange] if strange else wrong[:]
     if p50 and recorded and p50 > max(SLOW_FACTOR * recorded, SLOW_MS):
@@ -110,10 +120,31 @@ def take_back_if_wrong(home: Home, key: str, verified: Verified, actor: str) -> 
     return to if done else None
 
 
-def _strange(live: Deployment, found: Found) -> str | None:
-    """In words, why something else answers than what is live; None when it does."""
+def end_trial_if_wrong(home: Home, key: str, actor: str) -> str | None:
+    """Ends the trial of a canary or a shadow that answers otherwise than evaluated; gives what differs, else None.
+
+    Who cannot be asked is not judged here.
+    """
+    table = Lake(home.lake).table(key, "deployments")
+    past = history(table)
+    try:
+        verified = verify_trial(home, key)
+    except NotVerifiableError:
+        return None
+    if verified is None or not verified.answers_wrongly or past.trial is None:
+        return None
+    reason = f"verified again, it does not agree with the record: {verified.differences[0]}"
+    try:
+        end_trial(table, past, actor=actor, reason=reason)
+    except ConflictError:
+        return f"{reason}; somebody else changed the deployments first"
+    return reason
+
+
+def _strange(live: Deployment, found: Found, should: str) -> str | None:
+    """In words, why something else answers than what is to; None when it does."""
     if found.deployment_id != live.deployment_id:
-        return f"deployment {found.deployment_id} answers, but {live.deployment_id} is live in the lake"
+        return f"deployment {found.deployment_id} answers, but {live.deployment_id} is {should} in the lake"
     if found.config_hash != live.config_hash:
         return f"the configuration is {found.config_hash}, but {live.config_hash} was recorded"
     return None
@@ -125,12 +156,12 @@ def _wrong_answers(live: Deployment, sample: Sequence[dict[str, Any]], found: Fo
     return [words for words in compared if words]
 
 
-def _ask(home: Home, address: str, key: str, live: Deployment, texts: Sequence[str]) -> Found | None:
+def _ask(home: Home, address: str, key: str, live: Deployment, texts: Sequence[str], is_trial: bool) -> Found | None:
     """What the service says; None when nobody answers there."""
     token = load_tokens(home.root / TOKENS_FILE).get(key.partition(".")[0], "")
     request = urllib.request.Request(
         f"{address}/v1/bots/{key}/verification",
-        json.dumps({"texts": list(texts)}).encode(),
+        json.dumps({"texts": list(texts), "trial": is_trial}).encode(),
         {"Content-Type": "application/json", "Authorization": f"Bearer {token}"},
     )
     until = time.monotonic() + SWAP_SECONDS

@@ -7,9 +7,10 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+from chatbot_assets.deploy.share import CANARY, SHARES
 from resources.lakehouse import LakeTable
 
-LIFE = ("candidate", "verified", "rejected", "rolled_back", "live")
+LIFE = ("candidate", "verified", "rejected", "rolled_back", "canary", "shadow", "live")
 """The events of a deployment, in the order in which those of one moment are told."""
 
 
@@ -42,6 +43,27 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """A deployment that is tried beside the live one: a canary answers a share of the sessions, a shadow nobody sees.
+
+    ``deployment.at`` is when the trial began.
+    """
+
+    kind: str
+    deployment: Deployment
+
+    @property
+    def share(self) -> float:
+        """Of the sessions (canary) or the turns (shadow), between 0 and 1; as it was configured when it was made."""
+        own = self.deployment.config["deploy"].get(self.kind, {})
+        return float(own.get("share", SHARES[self.kind]))
+
+    def __str__(self) -> str:
+        of = "sessions" if self.kind == CANARY else "turns, unseen by users,"
+        return f"{self.kind}: {self.share * 100:g} % of {of} since {self.deployment.at:%Y-%m-%d %H:%M} UTC"
+
+
+@dataclass(frozen=True)
 class History:
     """All events of a bot's deployments, the oldest first, as of a version of the table (-1: there is none yet)."""
 
@@ -59,18 +81,38 @@ class History:
         event = self._live_event
         return Deployment.of(event) if event else None
 
+    @cached_property
+    def trial(self) -> Trial | None:
+        """The deployment that is tried beside the live one now.
+
+        A trial ends with the deployment's own next event, with another trial, or with another deployment that goes
+        live: what it was compared with is live no longer.
+        """
+        ruling = [event for event in self.events if event["event"] in ("live", *SHARES)]
+        if not ruling or ruling[-1]["event"] == "live":
+            return None
+        event = ruling[-1]
+        is_on = self.stands(event["deployment_id"]) == event["event"]
+        return Trial(event["event"], Deployment.of(event)) if is_on else None
+
     @property
     def waiting(self) -> dict[str, Any] | None:
-        """The event ``verified`` of the deployment that was made last, when that waits for somebody to promote it."""
+        """The event ``verified`` of the deployment that was made last, when that waits for somebody to promote it.
+
+        So does one whose trial ended without a judgement.
+        """
         made = [event for event in self.events if event["event"] in ("candidate", "verified", "rejected")]
-        return made[-1] if made and self.stands(made[-1]["deployment_id"]) == "verified" else None
+        stands = self.stands(made[-1]["deployment_id"]) if made else None
+        is_waiting = stands == "verified" or (stands in SHARES and self.trial is None)
+        return made[-1] if is_waiting else None
 
     @property
     def rollback(self) -> dict[str, Any] | None:
         """The event ``rolled_back`` that came with the present live one; None when that went live in another way."""
         live = self._live_event
         for event in self.events:
-            if live and event["event"] == "rolled_back" and event["at"] == live["at"]:
+            is_rollback = live is not None and event["event"] == "rolled_back" and event["at"] == live["at"]
+            if is_rollback and self.last_live(event["deployment_id"]):
                 return event
         return None
 
@@ -88,6 +130,19 @@ class History:
         """The last event of a deployment; None when there is no such deployment."""
         own = [str(event["event"]) for event in self.events if event["deployment_id"] == identity]
         return own[-1] if own else None
+
+    def last(self, identity: str) -> dict[str, Any]:
+        """The last event of a deployment that there is."""
+        return next(event for event in reversed(self.events) if event["deployment_id"] == identity)
+
+    def verified(self, identity: str) -> dict[str, Any] | None:
+        """The last event ``verified`` of a deployment; None when it never came so far."""
+        own = (event for event in reversed(self.events) if event["deployment_id"] == identity)
+        return next((event for event in own if event["event"] == "verified"), None)
+
+    def was_tried(self, identity: str) -> bool:
+        """Whether a deployment ever was a canary or a shadow."""
+        return any(event["deployment_id"] == identity and event["event"] in SHARES for event in self.events)
 
     def last_live(self, identity: str) -> dict[str, Any] | None:
         """The last event ``live`` of a deployment; None when it never answered."""

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot
-from chatbot_assets.deploy.life import event_id, moment
+from chatbot_assets.deploy.life import after_verified, event_id, moment
 from chatbot_assets.deploy.record import History, history
 from chatbot_assets.deploy.verification import Verification
 from chatbot_assets.modules import ModuleRef
@@ -79,8 +79,8 @@ def transfer(
         names, reasons = [*names, "rejected"], [*reasons, verification.reason]
     else:
         names, reasons = [*names, "verified"], [*reasons, verification.reason]
-        if bot.deploy.policy == "automatic":
-            names, reasons = [*names, "live"], [*reasons, f"deploy.policy is automatic; {reason}"]
+        if following := after_verified(bot.deploy.policy, past):
+            names, reasons = [*names, following[0]], [*reasons, f"{following[1]}; {reason}"]
     _append(
         target, bot, past, event, list(zip(names, reasons, strict=True)), actor, note | {"passed": verification.passed}
     )

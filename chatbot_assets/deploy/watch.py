@@ -20,7 +20,7 @@ JUDGED = 20
 """Users' verdicts of each deployment from which on they say anything."""
 SLOWER_MS = 20.0
 """A 95th percentile that is later by less than this troubles nobody, however many times the old one it is."""
-COLUMNS = ("deployment_id", "category", "satisfied", "latency_ms", "served_at")
+COLUMNS = ("turn_id", "deployment_id", "category", "satisfied", "latency_ms", "served_at")
 
 
 class Limits(Protocol):
@@ -79,21 +79,43 @@ def conduct(turns: pa.Table) -> Conduct:
     )
 
 
-def breach(now: Conduct, before: Conduct, limits: Limits) -> str | None:
-    """In words, in what a deployment does worse than the one before, beyond its limits and chance; else None.
+def breach(
+    now: Conduct,
+    then: Conduct,
+    limits: Limits,
+    turns: int | None = None,
+    significance: float = SIGNIFICANCE,
+    other: str = "before it was",
+) -> str | None:
+    """In words, in what a deployment does worse than another, beyond its limits and chance; else None.
 
-    Nothing is known as long as one of them has served fewer than ``limits.turns``.
+    Args:
+        turns: as long as one of them has served fewer, nothing is known; ``limits.turns`` by default.
+        significance: by how many standard errors a share must be greater.
+        other: how the words go on about the one that it is compared with.
     """
-    if min(now.turns, before.turns) < limits.turns:
+    if min(now.turns, then.turns) < (limits.turns if turns is None else turns):
         return None
-    if _is_more(now.failed, now.turns, before.failed, before.turns, limits.failed):
-        return _shares("turns failed", now.failed, now.turns, before.failed, before.turns)
-    is_known = min(now.judged, before.judged) >= JUDGED
-    if is_known and _is_more(now.dissatisfied, now.judged, before.dissatisfied, before.judged, limits.dissatisfied):
-        return _shares("users were dissatisfied", now.dissatisfied, now.judged, before.dissatisfied, before.judged)
-    if now.p95_ms and before.p95_ms and now.p95_ms > max(limits.slower * before.p95_ms, before.p95_ms + SLOWER_MS):
-        return f"one turn in twenty takes {now.p95_ms:.0f} ms or more, before it was {before.p95_ms:.0f} ms"
+    if _is_more(now.failed, now.turns, then.failed, then.turns, limits.failed, significance):
+        return _shares("turns failed", now.failed, now.turns, other, then.failed, then.turns)
+    is_known = min(now.judged, then.judged) >= JUDGED
+    if is_known and _is_more(
+        now.dissatisfied, now.judged, then.dissatisfied, then.judged, limits.dissatisfied, significance
+    ):
+        return _shares("users were dissatisfied", now.dissatisfied, now.judged, other, then.dissatisfied, then.judged)
+    if now.p95_ms and then.p95_ms and now.p95_ms > max(limits.slower * then.p95_ms, then.p95_ms + SLOWER_MS):
+        return f"one turn in twenty takes {now.p95_ms:.0f} ms or more, {other} {then.p95_ms:.0f} ms"
     return None
+
+
+def turns_since(served: LakeTable, since: datetime, columns: Sequence[str] = COLUMNS) -> pa.Table:
+    """Some columns of what was served from a moment on, ``served_at`` among them."""
+    schema = pa.schema([served.table.schema.field(name) for name in columns])
+    start = pa.scalar(since, schema.field("served_at").type)
+    batches = served.batches(columns)
+    return pa.Table.from_batches(
+        [batch.filter(pc.greater_equal(batch.column("served_at"), start)) for batch in batches], schema
+    )
 
 
 def watch(lake: Lake, key: str, limits: Limits, actor: str, at: datetime | None = None) -> Watched:
@@ -136,13 +158,13 @@ def _turns(conversations: LakeTable, live: Deployment, before: Deployment) -> Se
     return [pa.Table.from_batches(rows, schema) for rows in found]
 
 
-def _is_more(count: int, of: int, count_before: int, of_before: int, margin: float) -> bool:
+def _is_more(count: int, of: int, count_before: int, of_before: int, margin: float, significance: float) -> bool:
     """Whether a share is greater than another by more than a margin, and than chance explains (two-proportion z)."""
     more = count / of - count_before / of_before
     pooled = (count + count_before) / (of + of_before)
     error = math.sqrt(pooled * (1 - pooled) * (1 / of + 1 / of_before))
-    return more > margin and more > SIGNIFICANCE * error
+    return more > margin and more > significance * error
 
 
-def _shares(what: str, count: int, of: int, count_before: int, of_before: int) -> str:
-    return f"{count / of:.0%} of {of:,} {what}, before it was {count_before / of_before:.0%} of {of_before:,}"
+def _shares(what: str, count: int, of: int, other: str, count_then: int, of_then: int) -> str:
+    return f"{count / of:.0%} of {of:,} {what}, {other} {count_then / of_then:.0%} of {of_then:,}"

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chatbot_assets.deploy.share import CANARY, SHARES
 from chatbot_assets.explain.evidence import ModelEvidence, Near
 from chatbot_assets.explain.lineage import (
     Deployed,
@@ -155,6 +156,7 @@ def _deployment(
         "deployment_id": turn["deployment_id"],
         "model_id": turn["model_id"],
         "live": deployed.live,
+        "canary": {**deployed.canary, "share": _share(made)} if deployed.canary else None,
         "before": deployed.before,
         "after": deployed.after,
         "changed_since_before": _changes(before, made) if before and made else None,
@@ -163,6 +165,12 @@ def _deployment(
         "config": made["config"] if made else None,
         "code_revision": made["code_revision"] if made else None,
     }
+
+
+def _share(made: Mapping[str, Any] | None) -> float:
+    """The share of the sessions that a deployment answers as a canary."""
+    own = made["config"]["deploy"].get(CANARY, {}) if made else {}
+    return float(own.get("share", SHARES[CANARY]))
 
 
 def _changes(before: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:

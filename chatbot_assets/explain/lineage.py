@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from chatbot_assets.deploy.share import CANARY
 from chatbot_assets.tables import (
     DEPLOYMENTS,
     DIALOGUES,
@@ -30,11 +31,13 @@ _MADE_COLUMNS = ("config_hash", "config", "code_revision", "data_versions")
 class Deployed:
     """A deployment at the moment of a turn.
 
-    ``live`` is the event that had put it live then, None for one that answered without (a share of the sessions, say);
-    ``before`` and ``after`` are the live events of the deployments around it; ``events`` is its whole life.
+    ``live`` is the event that had put it live then, None for one that answered without; ``canary`` is the event that
+    had made it a canary, if it answered as one. ``before`` and ``after`` are the live events of the deployments around
+    it; ``events`` is its whole life.
     """
 
     live: Mapping[str, Any] | None
+    canary: Mapping[str, Any] | None
     before: Mapping[str, Any] | None
     after: Mapping[str, Any] | None
     events: Sequence[Mapping[str, Any]]
@@ -46,12 +49,14 @@ def deployed_at(lake: Lake, key: str, deployment_id: str, moment: datetime) -> D
     events = sorted(table.arrow(_EVENT_COLUMNS).to_pylist(), key=lambda event: event["at"])
     own = [event for event in events if event["deployment_id"] == deployment_id]
     lives = [event for event in events if event["event"] == "live"]
-    live = next((e for e in reversed(lives) if e["deployment_id"] == deployment_id and e["at"] <= moment), None)
+    answering = [event for event in own if event["event"] in ("live", CANARY) and event["at"] <= moment]
+    canary = answering[-1] if answering and answering[-1]["event"] == CANARY else None
+    live = answering[-1] if answering and canary is None else None
     since = live["at"] if live else moment
     others = [event for event in lives if event["deployment_id"] != deployment_id]
     before = next((event for event in reversed(others) if event["at"] <= since), None)
     after = next((event for event in others if event["at"] > since), None)
-    return Deployed(live, before, after, own)
+    return Deployed(live, canary, before, after, own)
 
 
 def made_of(lake: Lake, key: str, deployment_id: str) -> dict[str, Any] | None:

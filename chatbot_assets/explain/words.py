@@ -99,6 +99,13 @@ def _where_from(rows: list[Mapping[str, Any]]) -> list[str]:
 def _when_live(turn: Mapping[str, Any], deployment: Mapping[str, Any]) -> list[str]:
     name = f"Deployment {deployment['deployment_id'][:SHORT]}"
     live, before, after = (deployment[place] for place in ("live", "before", "after"))
+    if canary := deployment["canary"]:
+        others = f", and {before['deployment_id'][:SHORT]}, which was live, the others" if before else ""
+        return [
+            f"{name} answered as a canary: since {moment(canary['at'])} it was tried on "
+            f"{_percent(canary['share'])} of the sessions, this one among them{others}.",
+            f"{_actor(canary['actor'])} made it a canary: {canary['reason']}.",
+        ]
     if live is None:
         return [f"{name} answered; it was not live for everybody at that moment."]
     if after:

@@ -7,7 +7,7 @@ import dagster as dg
 from chatbot_assets.delta_asset import Stage, asset_properties, delta_asset
 from chatbot_assets.feedback.queue import build_queue
 from chatbot_assets.process.decisions import COLUMNS, DECIDED_DDL, decided_rows
-from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS, REVIEW_QUEUE, Table
+from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS, REVIEW_QUEUE, SHADOW_ANSWERS, Table
 from resources.environment import Home
 from resources.lakehouse import Change, Lake
 
@@ -56,5 +56,6 @@ def _compute(stage: Stage) -> Change:
 
 
 conversations = _observed(CONVERSATIONS)
+shadow_answers = _observed(SHADOW_ANSWERS)
 review_decisions = _observed(REVIEW_DECISIONS)
 review_queue = delta_asset(REVIEW_QUEUE, _compute, kinds={"spark"})

@@ -18,6 +18,7 @@ from chatbot_assets.tables import (
     REJECTED,
     REVIEW_DECISIONS,
     REVIEW_QUEUE,
+    SHADOW_ANSWERS,
     UTTERANCES,
 )
 
@@ -172,10 +173,10 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     DEPLOYMENTS.name: (
         *common_checks(DEPLOYMENTS),
         row_count(),
-        allowed("event", "candidate", "verified", "live", "rejected", "rolled_back"),
+        allowed("event", "candidate", "verified", "canary", "shadow", "live", "rejected", "rolled_back"),
         Check(
             "verified_before_live",
-            "Nothing goes live before it was verified.",
+            "Nothing answers users, or as a shadow, before it was verified.",
             "blocks",
             specific.verified_before_live,
         ),
@@ -206,6 +207,16 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
             specific.known_deployments,
         ),
     ),
+    SHADOW_ANSWERS.name: (
+        *common_checks(SHADOW_ANSWERS, ("answer", "intent", "candidates"), unique="fails"),
+        allowed("category", "answered", "similar", "failed", effect="fails"),
+        Check(
+            "known_deployments",
+            "Every turn was answered by a deployment of the bot.",
+            "warns",
+            specific.known_deployments,
+        ),
+    ),
     REVIEW_DECISIONS.name: (
         *common_checks(REVIEW_DECISIONS, ("intent", "answer", "reason"), unique="fails"),
         allowed("source", "conversations", "dialogues", effect="fails"),
@@ -226,5 +237,5 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
 }
 """The checks of each table, by its name. Source tables are written by others: theirs never block, and run at night.
 
-``review_queue`` may shrink to nothing, and ``conversations`` has a commit every moment: neither has ``row_count``.
+``review_queue`` may shrink to nothing, and what is served has a commit every moment: they have no ``row_count``.
 """

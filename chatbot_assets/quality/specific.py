@@ -320,10 +320,10 @@ def verified_before_live(view: View) -> Found:
     for row in rows:
         if row["event"] == "verified":
             verified[row["deployment_id"]] = min(row["at"], verified.get(row["deployment_id"], row["at"]))
-    live = {row["deployment_id"]: row["at"] for row in rows if row["event"] == "live"}
-    unverified = sorted(one for one, at in live.items() if one not in verified or verified[one] > at)
+    answering = ((row["deployment_id"], row["at"]) for row in rows if row["event"] in ("live", "canary", "shadow"))
+    unverified = sorted({one for one, at in answering if one not in verified or verified[one] > at})
     return judged(
-        len(unverified), "nothing went live before it was verified", "deployments that went live unverified", unverified
+        len(unverified), "nothing answered before it was verified", "deployments that answered unverified", unverified
     )
 
 

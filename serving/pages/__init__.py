@@ -90,7 +90,7 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
             raise RequestValidationError([{**e, "loc": ("body", *e["loc"])} for e in error.errors()]) from None
         said = {"bot": key, "text": turn.text, "reply": await chat.answer(tenant, key, turn)}
         if request.headers.get("accept") == FRAGMENT:
-            language = chat.live(tenant, key).deployment.config["language"]
+            language = chat.live(tenant, key).config["language"]
             return page(request, "turn.html", said=said, bot_language=language)
         return await run_in_threadpool(show_start, request, chat, tenant, turn.session_id, said)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
-from chatbot_assets.deploy.record import Deployment
+from chatbot_assets.deploy.record import Deployment, Trial
 from chatbot_assets.languages import LANGUAGES, language_defaults
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
@@ -47,6 +47,7 @@ class Card:
     description: str
     deployment: Deployment | None
     standing: Standing
+    trial: Trial | None = None
     tables: int = len(MATERIALISED)
 
     @property
@@ -79,14 +80,14 @@ class Cards:
     def of(self, tenant: str, bots: LiveBots) -> list[Card]:
         """The tenant's bots by key: those with a file, and those that answer although their file is gone."""
         standings = self._standings(tenant)
-        live = {key: bots.get(key) for key in bots.names() if key.partition(".")[0] == tenant}
+        live = {key: bots.deployment(key) for key in bots.names() if key.partition(".")[0] == tenant}
         cards = []
         for key in sorted(standings.keys() | live.keys()):
-            bot, standing = live.get(key), standings.get(key, Standing())
-            config: dict[str, Any] = bot.deployment.config if bot else {}
+            deployment, standing = live.get(key), standings.get(key, Standing())
+            config: dict[str, Any] = deployment.config if deployment else {}
             language = config.get("language", standing.language)
             description = config.get("description", standing.description)
-            cards.append(Card(key, language, description, bot.deployment if bot else None, standing))
+            cards.append(Card(key, language, description, deployment, standing, bots.trial(key)))
         return cards
 
     def _standings(self, tenant: str) -> dict[str, Standing]:

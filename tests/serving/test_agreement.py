@@ -18,9 +18,9 @@ from small_bot import KEY, Refreshed, SmallBot, wait_for
 from chatbot_assets.bot import config_hash
 from chatbot_assets.cli import main
 from chatbot_assets.commands.rollback import run as rollback
-from chatbot_assets.commands.verify import describe
+from chatbot_assets.commands.verify import describe, report_of
 from chatbot_assets.deploy.life import deployment_id, events, roll_back
-from chatbot_assets.deploy.live_check import take_back_if_wrong, verify_live
+from chatbot_assets.deploy.live_check import end_trial_if_wrong, take_back_if_wrong, verify_live, verify_trial
 from chatbot_assets.deploy.record import Deployment, history
 from resources.lakehouse import Record
 from serving.address import FILE, announced, announced_address
@@ -37,15 +37,15 @@ def deaf(write_module: Callable[[str, str], str]) -> str:
     return write_module(DEAF, "def Deaf():\n    return lambda text: ''\n") + ":Deaf"
 
 
-def put_live_with(bot: SmallBot, normaliser: str) -> str:
-    """Makes a deployment live whose model does not answer as evaluated, as if its verification had missed that."""
+def put_live_with(bot: SmallBot, normaliser: str, event: str = "live") -> str:
+    """Makes a deployment live (or a canary) that does not answer as evaluated, as if its verification had missed it."""
     table, live = bot.table("deployments"), bot.live
     last = table.last()
     assert live and last and last.record
     config = json.loads(json.dumps(live.config))
     config["process"]["normaliser"] = {"use": normaliser, "with": {}}
     rows = events(
-        ["candidate", "verified", "live"],
+        ["candidate", "verified", event],
         identity=deployment_id(live.model_id, config_hash(config)),
         model_id=live.model_id,
         at=datetime.now(UTC),
@@ -174,6 +174,22 @@ def test_a_rollback_by_command_reaches_users_within_two_seconds(
     assert seconds < 2
 
 
+def test_a_canary_that_disagrees_never_answers_and_its_trial_is_over(bot: SmallBot, deaf: str) -> None:
+    good = bot.live
+    assert good
+    with service_process(bot) as bots:
+        bad = put_live_with(bot, deaf, "canary")
+        wait_for(lambda: rollbacks(bot))
+        (event,) = rollbacks(bot)
+        assert event["deployment_id"] == bad and event["actor"].startswith("chat service (process ")
+        assert event["reason"].startswith("the service does not agree with the record: '")
+        loaded = bots.loaded(KEY)
+        assert loaded and {loaded.for_session(f"s{n}").deployment.deployment_id for n in range(50)} == {
+            good.deployment_id
+        }
+    assert bot.live == good
+
+
 # -- verify -------------------------------------------------------------------------------------------------------
 
 
@@ -182,7 +198,7 @@ def test_without_a_service_verify_loads_what_is_live_and_compares_it(first: tupl
     found = verify_live(bot.home, KEY)
     assert found.agrees and found.turns >= 5 and found.differences == ()
     assert bot.live and (found.deployment_id, found.config_hash) == (bot.live.deployment_id, bot.live.config_hash)
-    assert f"agrees with the record: deployment {bot.live.deployment_id}" in describe(dataclasses.asdict(found))
+    assert f"agrees with the record: deployment {bot.live.deployment_id}" in describe(report_of(found, None))
 
 
 def test_a_running_service_is_asked_and_its_turns_are_in_no_conversation(bot: SmallBot) -> None:
@@ -220,7 +236,7 @@ def test_answers_that_differ_are_named_with_what_was_evaluated(bot: SmallBot, de
     found = verify_live(bot.home, KEY)
     assert not found.agrees and len(found.differences) == found.turns
     assert "was evaluated" in found.differences[0]
-    assert "does not agree with the record:\n  '" in describe(dataclasses.asdict(found))
+    assert "does not agree with the record:\n  '" in describe(report_of(found, None))
 
 
 def test_a_deployment_that_answers_wrongly_is_taken_back_when_the_one_before_agrees(bot: SmallBot, deaf: str) -> None:
@@ -232,6 +248,19 @@ def test_a_deployment_that_answers_wrongly_is_taken_back_when_the_one_before_agr
     (event,) = rollbacks(bot)
     assert (event["deployment_id"], event["actor"]) == (bad, "watch")
     assert event["reason"].startswith("verified again, it does not agree with the record: '")
+
+
+def test_a_canary_is_verified_too_and_one_that_answers_wrongly_is_ended(bot: SmallBot, deaf: str) -> None:
+    assert verify_trial(bot.home, KEY) is None
+    bad = put_live_with(bot, deaf, "canary")
+    found = verify_trial(bot.home, KEY)
+    assert found and not found.agrees and found.deployment_id == bad
+    said = describe(report_of(verify_live(bot.home, KEY), found))
+    assert f"{KEY}: a model loaded by this command" in said and f"{KEY}: what is tried: a model loaded" in said
+    assert "does not agree" in (end_trial_if_wrong(bot.home, KEY, "watch") or "")
+    (event,) = rollbacks(bot)
+    assert (event["deployment_id"], event["actor"]) == (bad, "watch")
+    assert verify_trial(bot.home, KEY) is None and end_trial_if_wrong(bot.home, KEY, "watch") is None
 
 
 def test_a_service_that_was_killed_is_not_waited_for(bot: SmallBot) -> None:

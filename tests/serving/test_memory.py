@@ -1,0 +1,157 @@
+"""One process answers for more bots than fit into its memory: those that nobody asks are unloaded."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+from small_bot import KEY, Refreshed, SmallBot, wait_for
+
+from serving import bots as serving_bots
+from serving.app import create_app
+from serving.bots import LiveBots, NotLoadedError, load_live
+from serving.memory import MEMORY_MB, budget, half_of_the_machine
+from serving.tokens import ensure_tokens
+
+BOTS = [f"acme.bot-{number:02}" for number in range(12)]
+FIT = 3
+
+
+@pytest.fixture(scope="module")
+def many(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathFactory) -> SmallBot:
+    """A home with twelve bots, which are copies of one."""
+    copy = first[0].copy(tmp_path_factory.mktemp("many"))
+    for key in BOTS:
+        shutil.copytree(copy.lake.bot_folder(KEY), copy.lake.bot_folder(key))
+    shutil.rmtree(copy.lake.bot_folder(KEY))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def one(many: SmallBot) -> int:
+    """What one of them takes, in bytes."""
+    live = load_live(many.home, BOTS[0])
+    assert live and live.bytes > 0
+    return live.bytes
+
+
+@pytest.fixture
+def client(many: SmallBot, one: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setenv(MEMORY_MB, str((FIT + 0.5) * one / 1e6))
+    token = ensure_tokens(many.home.root / "tokens.json", {"acme"})["acme"]
+    headers = {"Authorization": f"Bearer {token}"}
+    with TestClient(create_app(many.home), "http://127.0.0.1", headers=headers) as found:
+        wait_for(lambda: found.get("/readyz").status_code == 200)
+        yield found
+
+
+def loaded(client: TestClient) -> int:
+    lines = client.get("/metrics").text.splitlines()
+    return int(next(line for line in lines if line.startswith("chatbot_bots ")).split()[1])
+
+
+def test_all_bots_answer_while_only_those_that_fit_are_loaded(client: TestClient) -> None:
+    assert loaded(client) == FIT
+    assert [bot["bot"] for bot in client.get("/v1/bots").json()["bots"]] == BOTS
+    for key in [*BOTS, *BOTS[::-1]]:
+        response = client.post(f"/v1/bots/{key}/chat", json={"session_id": "s", "text": "My parcel is wrong"})
+        assert response.status_code == 200 and response.json()["intent"] == "delivery"
+        assert loaded(client) <= FIT
+    text = client.get("/metrics").text
+    assert 'chatbot_bot_loads_total{why="start"} 3' in text and "chatbot_bots_deployed 12" in text
+    # 9 were not there the first time; on the way back the last 3 were, and the other 9 were not.
+    assert 'chatbot_bot_loads_total{why="turn"} 18' in text and 'chatbot_bot_unloads_total{why="memory"} 18' in text
+
+
+def test_the_bot_that_was_asked_longest_ago_is_unloaded_first(many: SmallBot, one: int) -> None:
+    bots = LiveBots(many.home, memory=int((FIT + 0.5) * one))
+    try:
+        bots.wait(30)
+        a, b, c = [key for key in BOTS if bots.loaded(key)]
+        bots.loaded(a)
+        further = next(key for key in BOTS if key not in (a, b, c))
+        bots.load(further).result(30)
+        assert [key for key in (a, b, c, further) if bots.get(key)] == [a, c, further]
+        assert bots.deployment(b) is not None and bots.count == FIT and bots.bytes <= (FIT + 0.5) * one
+    finally:
+        bots.close()
+
+
+def test_turns_that_wait_for_one_bot_load_it_once(many: SmallBot, one: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bots = LiveBots(many.home, memory=int(1.5 * one))
+    try:
+        bots.wait(30)
+        go, calls, load = threading.Event(), list[str](), serving_bots.load
+
+        def slow(*arguments: object) -> object:
+            calls.append(str(arguments[1]))
+            go.wait(10)
+            return load(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(serving_bots, "load", slow)
+        futures = {bots.load(BOTS[7]) for _ in range(5)}
+        go.set()
+        assert {found.result(30).key for found in futures} == {BOTS[7]} and calls == [BOTS[7]]
+    finally:
+        bots.close()
+
+
+def test_a_bot_that_cannot_be_loaded_is_told_with_when_to_ask_again(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(serving_bots, "load", broken)
+    for _ in range(2):  # at first because of the disk, then because that was a moment ago
+        response = client.post(f"/v1/bots/{BOTS[9]}/chat", json={"session_id": "s", "text": "hi"})
+        assert response.status_code == 503 and response.headers["retry-after"]
+        assert response.json()["detail"].startswith(f"{BOTS[9]} cannot be loaded now")
+
+
+def test_a_turn_whose_bot_takes_too_long_to_load_is_given_up_and_the_loading_goes_on(
+    many: SmallBot, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, load = threading.Event(), serving_bots.load
+
+    def slow(*arguments: object) -> object:
+        go.wait(10)
+        return load(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(serving_bots, "load", slow)
+    monkeypatch.setattr("serving.chat.TURN_SECONDS", 0.2)
+    turn = {"session_id": "s", "text": "hi"}
+    response = client.post(f"/v1/bots/{BOTS[11]}/chat", json=turn)
+    assert response.status_code == 503 and response.headers["retry-after"]
+    go.set()
+    monkeypatch.setattr("serving.chat.TURN_SECONDS", 5.0)
+    assert client.post(f"/v1/bots/{BOTS[11]}/chat", json=turn).status_code == 200
+
+
+def test_a_bot_that_is_larger_than_the_budget_is_loaded_alone(many: SmallBot) -> None:
+    bots = LiveBots(many.home, memory=1)
+    try:
+        bots.wait(30)
+        assert bots.ready and bots.count == 1
+        bots.load(BOTS[5]).result(30)
+        assert bots.get(BOTS[5]) and bots.count == 1
+        with pytest.raises(NotLoadedError):
+            bots.load("acme.nobody").result(30)
+    finally:
+        bots.close()
+
+
+@pytest.mark.parametrize("said", ["0", "-5", "much", "nan", "inf"])
+def test_a_budget_that_is_no_number_above_zero_is_told(monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    monkeypatch.setenv(MEMORY_MB, said)
+    with pytest.raises(ValueError, match="give a number of megabytes above 0"):
+        budget()
+
+
+def test_without_a_setting_bots_may_take_half_of_the_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(MEMORY_MB, raising=False)
+    assert budget() == half_of_the_machine() > 0
+    monkeypatch.setenv(MEMORY_MB, "1500")
+    assert budget() == 1_500_000_000
