@@ -2,12 +2,16 @@
 
 import argparse
 import os
+import signal
+import sys
 
 import uvicorn
 
 from resources.environment import Home
 from serving.address import announced
 from serving.app import DAGSTER_URL
+from serving.logs import log_as_json
+from serving.writer import writing_beside
 
 STOP_SECONDS = 15
 """How long requests that were taken are waited for when the service is told to stop."""
@@ -25,7 +29,11 @@ def main() -> None:
         parser.error("--workers must be 1 or more")
     if arguments.dagster:
         os.environ[DAGSTER_URL] = arguments.dagster
-    with announced(Home.from_environment(), f"http://127.0.0.1:{arguments.port}"):
+    log_as_json()
+    # The server raises the signal that ended it once more when it is done: what is below has to be left in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    home = Home.from_environment()
+    with announced(home, f"http://127.0.0.1:{arguments.port}"), writing_beside(home):
         uvicorn.run(
             "serving.app:service",
             factory=True,

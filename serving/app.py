@@ -1,6 +1,7 @@
 """The chat service: its parts put together into one application, for loopback."""
 
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from serving.pages import add_pages
 from serving.problems import answer_with_problems
 from serving.tokens import TOKENS_FILE
 from serving.verification import verification_routes
+from serving.writer import Writer
 
 DAGSTER_URL = "CHATBOT_DAGSTER_URL"
 """The environment variable that tells the service's processes where Dagster's UI is."""
@@ -39,28 +41,37 @@ def service() -> FastAPI:
     log_as_json()
     # A batch's matrices are small: a second thread would cost more than it gains, and a core that requests need.
     threadpool_limits(1, "blas")
-    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL))
+    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL), writes=False)
 
 
-def create_app(home: Home, dagster: str | None = None) -> FastAPI:
-    """The service over a home's lake and tokens; ``dagster`` is the address of Dagster's UI for the pages' links."""
+def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -> FastAPI:
+    """The service over a home's lake and tokens.
 
+    Args:
+        home: where everything is.
+        dagster: the address of Dagster's UI, for the pages' links.
+        writes: whether this process also brings turns into the tables, by a thread; otherwise a process beside it does.
+    """
     metrics = Metrics()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bots, log, batcher = LiveBots(home), ConversationLog(Lake(home.lake), home.journal), Batcher(metrics)
+        stop = threading.Event()
+        writer = threading.Thread(target=Writer(Lake(home.lake), home.journal).run, args=(stop,), name="writer")
+        if writes:
+            writer.start()
         app.state.chat = Chat(bots, log, batcher, metrics)
         metrics.watch("chatbot_bots", "Bots whose live deployment is loaded.", lambda: len(bots.names()))
-        metrics.watch(
-            "chatbot_journal_waiting_bytes", "Bytes that were kept and are not in the tables yet.", log.waiting_bytes
-        )
         # No request comes before this is over: a worker that starts beside others must not deny bots that they serve.
         await run_in_threadpool(bots.wait, LOAD_SECONDS)
         yield
         bots.close()
         batcher.close()
         log.close()
+        stop.set()
+        if writes:
+            writer.join()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
     app.add_middleware(Admission, metrics=metrics)
