@@ -22,12 +22,12 @@ from serving.conversation_log import ConversationLog
 from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
 from serving.logs import log_as_json
-from serving.metrics import MEDIA_TYPE, Metrics
+from serving.metrics import MEDIA_TYPE, Metrics, shared_folder
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
 from serving.tokens import TOKENS_FILE
 from serving.verification import verification_routes
-from serving.writer import Writer
+from serving.writer import WAITING, Writer
 
 DAGSTER_URL = "CHATBOT_DAGSTER_URL"
 """The environment variable that tells the service's processes where Dagster's UI is."""
@@ -58,20 +58,23 @@ def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bots, log, batcher = LiveBots(home), ConversationLog(Lake(home.lake), home.journal), Batcher(metrics)
         stop = threading.Event()
-        writer = threading.Thread(target=Writer(Lake(home.lake), home.journal).run, args=(stop,), name="writer")
+        writer = Writer(Lake(home.lake), home.journal)
+        writing = threading.Thread(target=writer.run, args=(stop,), name="writer")
         if writes:
-            writer.start()
+            writing.start()
+            metrics.watch(*WAITING, writer.waiting_bytes)
         app.state.chat = Chat(bots, log, batcher, metrics)
-        metrics.watch("chatbot_bots", "Bots whose live deployment is loaded.", lambda: len(bots.names()))
+        metrics.watch("chatbot_bots", "Live deployments that are loaded, by each worker.", lambda: len(bots.names()))
         # No request comes before this is over: a worker that starts beside others must not deny bots that they serve.
         await run_in_threadpool(bots.wait, LOAD_SECONDS)
-        yield
+        with metrics.published(shared_folder()):
+            yield
         bots.close()
         batcher.close()
         log.close()
         stop.set()
         if writes:
-            writer.join()
+            writing.join()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
     app.add_middleware(Admission, metrics=metrics)
@@ -90,9 +93,10 @@ def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -
         return {"status": "alive"}
 
     @app.get("/metrics")
-    async def counted() -> Response:
-        """What this process counts, for Prometheus."""
-        return Response(metrics.text(), media_type=MEDIA_TYPE)
+    async def counted(request: Request) -> Response:
+        """What all processes of the service count, for Prometheus; with a tenant's token, also by its bots."""
+        tenant = await access.tenant(request) if "authorization" in request.headers else None
+        return Response(metrics.text(tenant, shared_folder()), media_type=MEDIA_TYPE)
 
     @app.get("/readyz")
     async def readyz(request: Request) -> JSONResponse:

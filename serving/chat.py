@@ -87,9 +87,18 @@ class Chat:
             async with asyncio.timeout(TURN_SECONDS):
                 return await self._answer(bot, key, turn)
         except TimeoutError:
-            self._metrics.refused.add("time")
+            self._count_lost(key, "time")
             detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
+        except HTTPException:
+            raise
+        except Exception:
+            self._count_lost(key, "error")
+            raise
+
+    def _count_lost(self, key: str, reason: str) -> None:
+        self._metrics.refused.add(reason)
+        self._metrics.bot_turns.add(key, reason)
 
     async def _answer(self, bot: LiveBot, key: str, turn: ChatRequest) -> dict[str, Any]:
         started = time.perf_counter()
@@ -117,10 +126,11 @@ class Chat:
         try:
             await asyncio.wrap_future(self._log.add(key, answer | kept))
         except OSError as error:
-            self._metrics.refused.add("disk")
+            self._count_lost(key, "disk")
             raise _not_kept(error) from None
         seconds = time.perf_counter() - started
         self._metrics.turns.add(reply.category)
+        self._metrics.bot_turns.add(key, reply.category)
         self._metrics.seconds.add(seconds)
         about = {name: answer[name] for name in ("turn_id", "deployment_id", "category")}
         logger.info("served", extra={ABOUT: {"bot": key, **about, "ms": round(seconds * 1000, 1)}})

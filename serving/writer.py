@@ -26,6 +26,7 @@ from serving.conversation_log import FEEDBACK, TURN, turns_and_feedback
 from serving.conversations import Conversations
 from serving.journal import Entry, entries, remove_if_passed_on, remove_unfinished, segments_in
 from serving.logs import log_as_json
+from serving.metrics import Counted, shared_folder
 
 FLUSH_SECONDS = 0.5
 RETRY_SECONDS = 1.0
@@ -34,6 +35,8 @@ STOP_SECONDS = 15.0
 """How long a writer that is told to stop may take to write what waits."""
 NICENESS = 10
 """Answers come first: the writer gets a tenth of a core that they want as well."""
+WAITING = ("chatbot_journal_waiting_bytes", "Bytes that were kept and could not be written to the tables so far.")
+"""The metric of :meth:`Writer.waiting_bytes`."""
 logger = logging.getLogger(__name__)
 
 
@@ -201,7 +204,10 @@ def main() -> None:
     os.nice(NICENESS)
     home, stop = Home.from_environment(), threading.Event()
     threading.Thread(target=_stop_with, args=(stop,), daemon=True).start()
-    Writer(Lake(home.lake), home.journal).run(stop)
+    writer, counted = Writer(Lake(home.lake), home.journal), Counted()
+    counted.watch(*WAITING, writer.waiting_bytes)
+    with counted.published(shared_folder()):
+        writer.run(stop)
 
 
 if __name__ == "__main__":

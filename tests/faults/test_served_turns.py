@@ -170,6 +170,9 @@ class Service:
     def ask(self) -> httpx.Response:
         return httpx.post(self.address + CHAT, json={"session_id": "s", "text": "My bill"}, headers=self.headers)
 
+    def metrics(self) -> str:
+        return httpx.get(f"{self.address}/metrics").text
+
     @property
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
@@ -257,6 +260,8 @@ def test_of_several_workers_one_is_killed_and_another_brings_its_turns_into_the_
             headers=service.headers,
         )
         assert said.status_code == 200, said.text
+    told = 'chatbot_feedback_total{kind="satisfied"} 4'
+    wait_for(lambda: all(told in service.metrics() for _ in range(4)), every=0.2)  # whichever worker is asked
     wait_for(lambda: set(service.answered) <= kept(bot.lake).keys(), seconds=20, every=0.2)
     service.stop(process)
     assert_all_are_kept(service)
