@@ -26,6 +26,7 @@ from serving.metrics import MEDIA_TYPE, Metrics, shared_folder
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
 from serving.tokens import TOKENS_FILE
+from serving.tracing import Traced, tracer_provider
 from serving.verification import verification_routes
 from serving.writer import WAITING, Writer
 
@@ -52,7 +53,7 @@ def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -
         dagster: the address of Dagster's UI, for the pages' links.
         writes: whether this process also brings turns into the tables, by a thread; otherwise a process beside it does.
     """
-    metrics = Metrics()
+    metrics, provider = Metrics(), tracer_provider()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -75,8 +76,12 @@ def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -
         stop.set()
         if writes:
             writing.join()
+        if provider:
+            provider.shutdown()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
+    if provider:
+        app.add_middleware(Traced, provider=provider)
     app.add_middleware(Admission, metrics=metrics)
     app.add_middleware(Guard)
     answer_with_problems(app)

@@ -23,6 +23,7 @@ from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
 from serving.responder import FAILED
+from serving.tracing import note, part
 
 TEXT_LIMIT = 2_000
 logger = logging.getLogger(__name__)
@@ -102,7 +103,9 @@ class Chat:
 
     async def _answer(self, bot: LiveBot, key: str, turn: ChatRequest) -> dict[str, Any]:
         started = time.perf_counter()
-        reply = await self._batcher.respond(bot.responder, turn.text)
+        note(bot=key, deployment_id=bot.deployment.deployment_id)
+        with part("answer"):
+            reply = await self._batcher.respond(bot.responder, turn.text)
         milliseconds = (time.perf_counter() - started) * 1000
         candidates = [dict(vars(candidate)) for candidate in reply.candidates]
         answer = {
@@ -124,11 +127,13 @@ class Chat:
             "latency_ms": milliseconds,
         }
         try:
-            await asyncio.wrap_future(self._log.add(key, answer | kept))
+            with part("journal"):
+                await asyncio.wrap_future(self._log.add(key, answer | kept))
         except OSError as error:
             self._count_lost(key, "disk")
             raise _not_kept(error) from None
         seconds = time.perf_counter() - started
+        note(turn_id=answer["turn_id"], category=reply.category)
         self._metrics.turns.add(reply.category)
         self._metrics.bot_turns.add(key, reply.category)
         self._metrics.seconds.add(seconds)
