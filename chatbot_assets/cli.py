@@ -38,12 +38,13 @@ def main() -> None:
 @main.command()
 @click.option("--port", default=8080, show_default=True, help="Port of the chat service.")
 @click.option("--dagster-port", default=3000, show_default=True, help="Port of Dagster's UI.")
+@click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes that answer.")
 @click.option("--demo/--no-demo", default=True, show_default=True, help="Land the demo data on first start.")
-def up(port: int, dagster_port: int, demo: bool) -> None:
+def up(port: int, dagster_port: int, workers: int, demo: bool) -> None:
     """Start everything: Dagster with its sensor, and the chat service. Ctrl-C stops it."""
     from chatbot_assets.commands.up import run
 
-    run(port=port, dagster_port=dagster_port, demo=demo)
+    run(port=port, dagster_port=dagster_port, workers=workers, demo=demo)
 
 
 @main.command("init-bot")

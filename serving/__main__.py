@@ -2,13 +2,19 @@
 
 import argparse
 import os
+import signal
+import sys
+from tempfile import TemporaryDirectory
 
 import uvicorn
 
 from resources.environment import Home
 from serving.address import announced
 from serving.app import DAGSTER_URL
+from serving.logs import log_as_json
 from serving.memory import MEMORY_MB, budget
+from serving.metrics import FOLDER
+from serving.writer import writing_beside
 
 STOP_SECONDS = 15
 """How long requests that were taken are waited for when the service is told to stop."""
@@ -32,20 +38,31 @@ def main() -> None:
         parser.error(str(error))
     if arguments.dagster:
         os.environ[DAGSTER_URL] = arguments.dagster
-    with announced(Home.from_environment(), f"http://127.0.0.1:{arguments.port}"):
-        uvicorn.run(
-            "serving.app:service",
-            factory=True,
-            host="127.0.0.1",
-            port=arguments.port,
-            workers=arguments.workers,
-            backlog=BACKLOG,
-            log_config=None,  # each process logs as JSON
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=STOP_SECONDS,
-        )
+    log_as_json()
+    # The server raises the signal that ended it once more when it is done: what is below has to be left in order.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    home = Home.from_environment()
+    address = f"http://127.0.0.1:{arguments.port}"
+    with TemporaryDirectory(prefix="chatbot-metrics-") as shared, announced(home, address):
+        os.environ[FOLDER] = shared
+        with writing_beside(home):
+            _serve(arguments.port, arguments.workers)
+
+
+def _serve(port: int, workers: int) -> None:
+    uvicorn.run(
+        "serving.app:service",
+        factory=True,
+        host="127.0.0.1",
+        port=port,
+        workers=workers,
+        backlog=BACKLOG,
+        log_config=None,  # each process logs as JSON
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 if __name__ == "__main__":

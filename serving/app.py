@@ -1,6 +1,7 @@
 """The chat service: its parts put together into one application, for loopback."""
 
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -21,12 +22,14 @@ from serving.conversation_log import ConversationLog
 from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
 from serving.logs import log_as_json
-from serving.metrics import MEDIA_TYPE, Metrics
+from serving.metrics import MEDIA_TYPE, Metrics, shared_folder
 from serving.pages import add_pages
 from serving.problems import answer_with_problems
 from serving.shadows import Shadows
 from serving.tokens import TOKENS_FILE
+from serving.tracing import Traced, tracer_provider
 from serving.verification import verification_routes
+from serving.writer import WAITING, Writer
 
 DAGSTER_URL = "CHATBOT_DAGSTER_URL"
 """The environment variable that tells the service's processes where Dagster's UI is."""
@@ -40,34 +43,50 @@ def service() -> FastAPI:
     log_as_json()
     # A batch's matrices are small: a second thread would cost more than it gains, and a core that requests need.
     threadpool_limits(1, "blas")
-    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL))
+    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL), writes=False)
 
 
-def create_app(home: Home, dagster: str | None = None) -> FastAPI:
-    """The service over a home's lake and tokens; ``dagster`` is the address of Dagster's UI for the pages' links."""
+def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -> FastAPI:
+    """The service over a home's lake and tokens.
 
-    metrics = Metrics()
+    Args:
+        home: where everything is.
+        dagster: the address of Dagster's UI, for the pages' links.
+        writes: whether this process also brings turns into the tables, by a thread; otherwise a process beside it does.
+    """
+    metrics, provider = Metrics(), tracer_provider()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         bots, log, batcher = LiveBots(home, metrics), ConversationLog(Lake(home.lake), home.journal), Batcher(metrics)
+        stop = threading.Event()
+        writer = Writer(Lake(home.lake), home.journal)
+        writing = threading.Thread(target=writer.run, args=(stop,), name="writer")
+        if writes:
+            writing.start()
+            metrics.watch(*WAITING, writer.waiting_bytes)
         shadows = Shadows(log, metrics, lambda: batcher.is_busy)
         app.state.chat = Chat(bots, log, batcher, shadows, metrics)
-        metrics.watch("chatbot_bots", "Bots whose live deployment is loaded.", lambda: bots.count)
+        metrics.watch("chatbot_bots", "Live deployments that are loaded, by each worker.", lambda: bots.count)
         metrics.watch("chatbot_bots_deployed", "Bots that have a live deployment.", lambda: len(bots.names()))
         metrics.watch("chatbot_bots_bytes", "What the loaded bots take, as estimated.", lambda: bots.bytes)
-        metrics.watch(
-            "chatbot_journal_waiting_bytes", "Bytes that were kept and are not in the tables yet.", log.waiting_bytes
-        )
         # No request comes before this is over: a worker that starts beside others must not deny bots that they serve.
         await run_in_threadpool(bots.wait, LOAD_SECONDS)
-        yield
+        with metrics.published(shared_folder()):
+            yield
         bots.close()
         batcher.close()
         shadows.close()
         log.close()
+        stop.set()
+        if writes:
+            writing.join()
+        if provider:
+            provider.shutdown()
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
+    if provider:
+        app.add_middleware(Traced, provider=provider)
     app.add_middleware(Admission, metrics=metrics)
     app.add_middleware(Guard)
     answer_with_problems(app)
@@ -84,9 +103,10 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
         return {"status": "alive"}
 
     @app.get("/metrics")
-    async def counted() -> Response:
-        """What this process counts, for Prometheus."""
-        return Response(metrics.text(), media_type=MEDIA_TYPE)
+    async def counted(request: Request) -> Response:
+        """What all processes of the service count, for Prometheus; with a tenant's token, also by its bots."""
+        tenant = await access.tenant(request) if "authorization" in request.headers else None
+        return Response(metrics.text(tenant, shared_folder()), media_type=MEDIA_TYPE)
 
     @app.get("/readyz")
     async def readyz(request: Request) -> JSONResponse:

@@ -25,6 +25,7 @@ from serving.logs import ABOUT
 from serving.metrics import Metrics
 from serving.responder import FAILED
 from serving.shadows import Shadows
+from serving.tracing import note, part
 
 TEXT_LIMIT = 2_000
 logger = logging.getLogger(__name__)
@@ -92,7 +93,7 @@ class Chat:
         except NotLoadedError:
             raise _not_loaded(key) from None
         except TimeoutError:
-            raise self._too_late() from None
+            raise self._too_late(key) from None
 
     async def answer(self, owner: str, key: str, turn: ChatRequest) -> dict[str, Any]:
         """Answers one turn and keeps it, without personal data, for ``conversations``: it is on the disk then.
@@ -110,20 +111,31 @@ class Chat:
                     loaded = await asyncio.shield(asyncio.wrap_future(self.bots.load(key)))
                 return await self._answer(loaded, turn)
         except NotLoadedError:
-            self._metrics.refused.add("loading")
+            self._count_lost(key, "loading")
             raise _not_loaded(key) from None
         except TimeoutError:
-            raise self._too_late() from None
+            raise self._too_late(key) from None
+        except HTTPException:
+            raise
+        except Exception:
+            self._count_lost(key, "error")
+            raise
 
-    def _too_late(self) -> HTTPException:
-        self._metrics.refused.add("time")
+    def _count_lost(self, key: str, reason: str) -> None:
+        self._metrics.refused.add(reason)
+        self._metrics.bot_turns.add(key, reason)
+
+    def _too_late(self, key: str) -> HTTPException:
+        self._count_lost(key, "time")
         detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
         return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
 
     async def _answer(self, loaded: Loaded, turn: ChatRequest) -> dict[str, Any]:
         key, bot = loaded.key, loaded.for_session(turn.session_id)
         started = time.perf_counter()
-        reply = await self._batcher.respond(bot.responder, turn.text)
+        note(bot=key, deployment_id=bot.deployment.deployment_id)
+        with part("answer"):
+            reply = await self._batcher.respond(bot.responder, turn.text)
         milliseconds = (time.perf_counter() - started) * 1000
         candidates = [dict(vars(candidate)) for candidate in reply.candidates]
         turn_id = new_turn_id()
@@ -146,14 +158,17 @@ class Chat:
             "latency_ms": milliseconds,
         }
         try:
-            await asyncio.wrap_future(self._log.add(key, answer | kept))
+            with part("journal"):
+                await asyncio.wrap_future(self._log.add(key, answer | kept))
         except OSError as error:
-            self._metrics.refused.add("disk")
+            self._count_lost(key, "disk")
             raise _not_kept(error) from None
         if shadow := loaded.shadow_of(turn_id):
             self._shadows.offer(key, shadow, turn.text, answer | kept)
         seconds = time.perf_counter() - started
+        note(turn_id=answer["turn_id"], category=reply.category)
         self._metrics.turns.add(reply.category)
+        self._metrics.bot_turns.add(key, reply.category)
         self._metrics.seconds.add(seconds)
         about = {name: answer[name] for name in ("turn_id", "deployment_id", "category")}
         logger.info("served", extra={ABOUT: {"bot": key, **about, "ms": round(seconds * 1000, 1)}})

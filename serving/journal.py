@@ -1,9 +1,10 @@
 """A write-ahead log: what it has taken is on the disk, and is still there after the process was killed.
 
-Each process appends to a segment file of its own, which it holds by a file lock; the lock is freed when the process
-ends, however it ends, and then another process may adopt the segment. A record is one line: the CRC-32 of what
-follows in hexadecimal, the bot's key, the kind of the record, and JSON. A segment has its full size from the beginning,
-so a disk that fills up later leaves it room, and ends at the first line that is not whole.
+Each process appends to a segment file of its own, which it holds by a file lock until the segment is full or the
+process ends, however it ends. Another process, one for all of them, reads the segments while they grow, and removes
+those that nobody holds any more. A record is one line: the CRC-32 of what follows in hexadecimal, the bot's key, the
+kind of the record, and JSON. A segment has its full size from the beginning, so a disk that fills up later leaves it
+room, and ends at the first line that is not whole.
 """
 
 import fcntl
@@ -15,6 +16,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +29,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Entry:
-    """A record as a segment holds it; ``start`` is the place of its first byte."""
+    """A record as a segment holds it, from the place ``start`` to the place before ``end``."""
 
     start: int
+    end: int
     key: str
     kind: str
     body: bytes
@@ -41,12 +44,11 @@ class Entry:
 
 
 class Segment:
-    """A segment that this process holds. ``adopted`` is one that another process has left behind."""
+    """A segment that this process appends to."""
 
-    def __init__(self, path: Path, descriptor: int, size: int, end: int, *, adopted: bool) -> None:
+    def __init__(self, path: Path, descriptor: int, size: int) -> None:
         self.path = path
-        self.adopted = adopted
-        self.end = end
+        self.end = 0
         self._size = size
         self._descriptor = descriptor
 
@@ -58,7 +60,7 @@ class Segment:
             OSError: when the disk has no room for it.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        # Under another name until it is locked and whole: nobody adopts it before.
+        # Under another name until it is locked and whole: nobody removes it before.
         unfinished = folder / f"{time.time_ns():020d}-{os.getpid()}{UNFINISHED}"
         descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
@@ -71,34 +73,11 @@ class Segment:
             unfinished.unlink(missing_ok=True)
             os.close(descriptor)
             raise
-        return cls(path, descriptor, size, 0, adopted=False)
-
-    @classmethod
-    def adopt(cls, path: Path) -> "Segment | None":
-        """One that nobody holds; None when somebody does, or it is gone."""
-        try:
-            descriptor = os.open(path, os.O_RDWR)
-        except FileNotFoundError:
-            return None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        if not os.fstat(descriptor).st_nlink:
-            os.close(descriptor)
-            return None
-        content = path.read_bytes()
-        end = sum(len(line) + 1 for line in _lines(content, 0))
-        return cls(path, descriptor, len(content), end, adopted=True)
-
-    @property
-    def name(self) -> str:
-        return self.path.stem
+        return cls(path, descriptor, size)
 
     def has_room_for(self, data: bytes) -> bool:
-        """Whether this process may still append so much."""
-        return not self.adopted and self.end + len(data) <= self._size
+        """Whether so much may still be appended."""
+        return self.end + len(data) <= self._size
 
     def append(self, data: bytes) -> None:
         """Writes whole lines at the end, to the disk itself.
@@ -118,25 +97,8 @@ class Segment:
             raise
         self.end += len(data)
 
-    def entries(self, start: int, stop: int) -> Iterator[Entry]:
-        """The records between two places; none when it has been removed meanwhile."""
-        try:
-            with self.path.open("rb") as stream:
-                stream.seek(start)
-                content = stream.read(stop - start)
-        except FileNotFoundError:
-            return
-        for line in _lines(content, start):
-            yield _entry(start, line)
-            start += len(line) + 1
-
-    def remove(self) -> None:
-        """Deletes it and frees the lock."""
-        self.path.unlink(missing_ok=True)
-        self.release()
-
     def release(self) -> None:
-        """Leaves it to whoever adopts it."""
+        """Leaves it to whoever passes it on: nothing more is appended."""
         os.close(self._descriptor)
 
 
@@ -147,7 +109,6 @@ class Journal:
         self._folder = folder
         self._segment_bytes = segment_bytes
         self._current: Segment | None = None
-        self._segments: list[Segment] = []
         self._group: list[bytes] = []
         self._gathering = _shared_future()
         self._in_writing = _shared_future()
@@ -173,55 +134,27 @@ class Journal:
             last = self._gathering if self._group else self._in_writing
         last.exception()
 
-    def segments(self) -> list[Segment]:
-        """Those that this process holds, the oldest first."""
-        with self._wake:
-            return list(self._segments)
-
-    def adopt(self) -> list[Segment]:
-        """Takes the segments that ended processes have left behind."""
-        mine = {segment.path for segment in self.segments()}
-        paths = [path for path in self._folder.glob(f"*{SUFFIX}") if path not in mine]
-        found = [segment for path in sorted(paths) if (segment := Segment.adopt(path))]
-        with self._wake:
-            self._segments = found + self._segments
-        for path in self._folder.glob(f"*{UNFINISHED}"):
-            _remove_unfinished(path)
-        return found
-
-    def remove(self, segment: Segment) -> None:
-        """Deletes a segment of which everything has been passed on, unless records are still appended to it."""
-        with self._wake:
-            if segment is self._current and not self._closing:
-                return
-            self._segments.remove(segment)
-        segment.remove()
+    def own(self, text: bytes) -> Iterator[Entry]:
+        """The records of the segment that this process appends to, of those that hold a text."""
+        segment = self._current
+        return _entries_with(segment.path, text) if segment else iter(())
 
     def elsewhere(self, text: bytes) -> Iterator[Entry]:
-        """The records of other processes' segments that hold a text."""
-        mine = {segment.path for segment in self.segments()}
-        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
-            if path in mine:
-                continue
-            try:
-                content = path.read_bytes()
-            except FileNotFoundError:
-                continue
-            if text in content:
-                yield from (_entry(0, line) for line in _lines(content, 0) if text in line)
+        """The records that hold a text in all other segments."""
+        current = self._current
+        for path in segments_in(self._folder):
+            if current is None or path != current.path:
+                yield from _entries_with(path, text)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Writes what was appended and takes no more."""
         with self._wake:
             self._closing = True
             self._wake.notify()
         self._thread.join()
-
-    def release(self) -> None:
-        """Leaves what was not removed to the next process."""
-        for segment in self.segments():
-            segment.release()
-        self._segments = []
+        if self._current:
+            self._current.release()
+            self._current = None
 
     def _write(self) -> None:
         while True:
@@ -240,13 +173,70 @@ class Journal:
                 self._in_writing.set_result(None)
 
     def _segment_for(self, data: bytes) -> Segment:
-        segment = self._current
-        if segment is None or not segment.has_room_for(data):
-            segment = Segment.create(self._folder, max(self._segment_bytes, len(data)))
-            with self._wake:
-                self._current = segment
-                self._segments.append(segment)
+        full = self._current
+        if full and full.has_room_for(data):
+            return full
+        self._current = segment = Segment.create(self._folder, max(self._segment_bytes, len(data)))
+        if full:
+            full.release()
         return segment
+
+
+def segments_in(folder: Path) -> list[Path]:
+    """The segments of all processes, the oldest first."""
+    return sorted(folder.glob(f"*{SUFFIX}"))
+
+
+def entries(path: Path, start: int = 0) -> Iterator[Entry]:
+    """The whole records from a place on; none when the segment has been removed meanwhile."""
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        return
+    with stream:
+        stream.seek(start)
+        # What is reserved and not written yet is zeros: they are not read.
+        while stream.peek(1)[:1] not in (b"", b"\0"):
+            line = stream.readline()
+            if not _is_whole(line):
+                return
+            yield _entry(start, line)
+            start += len(line)
+
+
+def remove_if_passed_on(path: Path, end: int) -> bool:
+    """Deletes a segment that nobody holds and that has no record from ``end`` on; False when it has to stay."""
+    with _held(path) as held:
+        if not held or next(entries(path, end), None):
+            return False
+        path.unlink(missing_ok=True)
+        return True
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Deletes the segments whose maker was killed while making them."""
+    for path in folder.glob(f"*{UNFINISHED}"):
+        with _held(path) as held:
+            if held:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Whether the file's lock was free; it is this process's until the end of the block then."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(descriptor)
 
 
 def _shared_future() -> "Future[None]":
@@ -256,35 +246,17 @@ def _shared_future() -> "Future[None]":
     return future
 
 
-def _lines(content: bytes, start: int) -> Iterator[bytes]:
-    """The whole lines at the beginning of a segment's bytes."""
-    place = 0
-    while (stop := content.find(b"\n", place)) >= 0:
-        line = content[place:stop]
-        if line[8:9] != b" " or line[:8] != b"%08x" % zlib.crc32(line[9:]):
-            return
-        yield line
-        place = stop + 1
+def _is_whole(line: bytes) -> bool:
+    return line.endswith(b"\n") and line[8:9] == b" " and line[:8] == b"%08x" % zlib.crc32(line[9:-1])
 
 
 def _entry(start: int, line: bytes) -> Entry:
-    _, key, kind, body = line.split(b" ", 3)
-    return Entry(start, key.decode(), kind.decode(), body)
+    _, key, kind, body = line[:-1].split(b" ", 3)
+    return Entry(start, start + len(line), key.decode(), kind.decode(), body)
 
 
-def _remove_unfinished(path: Path) -> None:
-    """Removes a segment whose maker was killed while making it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
-        return
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        path.unlink(missing_ok=True)
-    except BlockingIOError:
-        return
-    finally:
-        os.close(descriptor)
+def _entries_with(path: Path, text: bytes) -> Iterator[Entry]:
+    return (entry for entry in entries(path) if text in entry.body)
 
 
 def _reserve(descriptor: int, size: int) -> None:

@@ -31,7 +31,7 @@ START_SECONDS = 180
 LOG_BYTES = 10_000_000
 
 
-def run(*, port: int, dagster_port: int, demo: bool) -> None:
+def run(*, port: int, dagster_port: int, workers: int, demo: bool) -> None:
     """Starts everything and reports on it; returns after Ctrl-C.
 
     Raises:
@@ -48,9 +48,10 @@ def run(*, port: int, dagster_port: int, demo: bool) -> None:
             _land_demo(home)
         dagster, service = f"http://127.0.0.1:{dagster_port}", f"http://127.0.0.1:{port}"
         os.environ[SERVICE_URL] = service
+        serving = ["-m", "serving", "--port", str(port), "--workers", str(workers)]
         children = {
             "dagster": _start("dagster", home, ["-m", "dagster", "dev", *_dagster_arguments(dagster_port)]),
-            "service": _start("service", home, ["-m", "serving", "--port", str(port), "--dagster", dagster]),
+            "service": _start("service", home, [*serving, "--dagster", dagster]),
         }
         try:
             _say(f"starting; logs are in {home.logs}")

@@ -26,9 +26,9 @@ from small_bot import KEY, SmallBot, wait_for
 
 from resources.environment import PROJECT
 from resources.lakehouse import Lake, LakeTable
+from serving import writer
 from serving.conversation_log import ConversationLog
 from serving.conversations import Conversations, new_turn_id
-from serving.journal import Journal
 from serving.tokens import ensure_tokens
 
 CHAT = f"/v1/bots/{KEY}/chat"
@@ -79,7 +79,7 @@ def after_the_verdicts() -> None:
 
 
 def before_the_journal_is_cut() -> None:
-    Journal.remove = die  # type: ignore[method-assign]
+    writer.remove_if_passed_on = die  # type: ignore[assignment]
 
 
 def while_the_table_is_written() -> None:
@@ -94,8 +94,9 @@ def serve_and_die(root: Path, fault: Callable[[], None], earlier: str, turns: li
     futures.append(log.add_feedback(KEY, earlier, {"satisfied": False}))
     for future in futures:
         future.result(10)
-    fault()
     log.close()
+    fault()
+    writer.Writer(Lake(root), root.parent / "journal").pass_on()
     die()
 
 
@@ -121,10 +122,7 @@ def test_a_process_that_is_killed_loses_and_doubles_nothing(lake: Lake, fault: C
     assert process.exitcode == -signal.SIGKILL
 
     for _ in ("the next process", "the one after it"):
-        log = ConversationLog(lake, lake.root.parent / "journal")
-        log._journal.adopt()
-        log.flush()
-        log.close()
+        writer.Writer(lake, lake.root.parent / "journal").pass_on()
         assert kept(lake) == {earlier: False} | dict.fromkeys(turns) | {turns[0]: True}
     assert list((lake.root.parent / "journal").iterdir()) == []
 
@@ -172,6 +170,9 @@ class Service:
     def ask(self) -> httpx.Response:
         return httpx.post(self.address + CHAT, json={"session_id": "s", "text": "My bill"}, headers=self.headers)
 
+    def metrics(self) -> str:
+        return httpx.get(f"{self.address}/metrics").text
+
     @property
     def headers(self) -> Mapping[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
@@ -203,12 +204,22 @@ class Service:
 
     def workers_of(self, process: "subprocess.Popen[bytes]") -> list[int]:
         """The processes that answer, besides the one that looks after them."""
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        return [pid for pid in map(int, children) if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+        return _children(process.pid, "spawn_main")
+
+    def writer_of(self, process: "subprocess.Popen[bytes]") -> int | None:
+        """The process that brings turns into the tables."""
+        return next(iter(_children(process.pid, "serving.writer")), None)
 
     def stop(self, process: "subprocess.Popen[bytes]", number: int = signal.SIGTERM) -> None:
         os.killpg(process.pid, number)
         process.wait(30)
+
+
+def _children(pid: int, named: str) -> list[int]:
+    children = [
+        child for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
+    ]
+    return [child for child in map(int, children) if named in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def assert_all_are_kept(service: Service) -> None:
@@ -249,10 +260,32 @@ def test_of_several_workers_one_is_killed_and_another_brings_its_turns_into_the_
             headers=service.headers,
         )
         assert said.status_code == 200, said.text
+    told = 'chatbot_feedback_total{kind="satisfied"} 4'
+    wait_for(lambda: all(told in service.metrics() for _ in range(4)), every=0.2)  # whichever worker is asked
     wait_for(lambda: set(service.answered) <= kept(bot.lake).keys(), seconds=20, every=0.2)
     service.stop(process)
     assert_all_are_kept(service)
     assert kept(bot.lake)[turn_id] is True
+    assert service.refused == []
+    assert list(bot.home.journal.iterdir()) == []
+
+
+def test_a_writer_that_is_killed_is_replaced_and_loses_and_doubles_nothing(bot: SmallBot) -> None:
+    service = Service(bot)
+    process = service.start()
+    killed: set[int] = set()
+    with service.asked():
+        for pause in (0.4, 0.7):
+            wait_for(lambda: service.writer_of(process) not in {None, *killed})
+            time.sleep(pause)
+            found = service.writer_of(process)
+            assert found
+            killed.add(found)
+            os.kill(found, signal.SIGKILL)
+        before = len(service.answered)
+        wait_for(lambda: len(service.answered) > before + 20)
+    wait_for(lambda: set(service.answered) <= kept(bot.lake).keys(), seconds=10, every=0.2)
+    service.stop(process)
     assert service.refused == []
     assert list(bot.home.journal.iterdir()) == []
 

@@ -1,10 +1,12 @@
-"""The log of served turns: soon in the table, none lost and none doubled, whatever the table does meanwhile."""
+"""The log of served turns, and who brings it into the tables: none lost and none doubled, whatever happens."""
 
 import dataclasses
 import multiprocessing
 import threading
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,48 @@ from small_bot import KEY, OTHER, wait_for
 
 from chatbot_assets.tables import CONVERSATIONS
 from resources.lakehouse import Lake, LakeTable
-from serving.conversation_log import FLUSH_SECONDS, ConversationLog
+from serving.conversation_log import ConversationLog
 from serving.conversations import TURN_ID, Conversations, new_turn_id
+from serving.writer import FLUSH_SECONDS, Writer, alone
 
 
 def turn(text: str = "hi") -> dict[str, Any]:
     return {"turn_id": new_turn_id(), "text": text, "category": "similar", "candidates": "[]"}
 
 
-def log_of(lake: Lake) -> ConversationLog:
-    return ConversationLog(lake, lake.root.parent / "journal")
+class WrittenLog(ConversationLog):
+    """A log that is passed on when a test says so."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._folder = lake.root.parent / "journal"
+        super().__init__(lake, self._folder)
+        self.writer = Writer(lake, self._folder)
+
+    def flush(self) -> None:
+        self._journal.wait()
+        self.writer.pass_on()
+
+    def close(self) -> None:
+        super().close()
+        self.writer.pass_on()
+
+
+def log_of(lake: Lake) -> WrittenLog:
+    return WrittenLog(lake)
+
+
+@contextmanager
+def writing(lake: Lake) -> Iterator[None]:
+    """A writer that runs until the end of the block, and then writes what is left."""
+    stop = threading.Event()
+    thread = threading.Thread(target=Writer(lake, lake.root.parent / "journal").run, args=(stop,))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def verdicts(lake: Lake, key: str = KEY) -> dict[str, tuple[bool | None, str | None]]:
@@ -40,14 +74,30 @@ def texts(lake: Lake, key: str = KEY) -> list[str]:
 
 
 def test_turns_are_written_together_a_moment_later(lake: Lake) -> None:
-    log = log_of(lake)
-    for number in range(20):
-        log.add(KEY, turn(f"{number:02}"))
-    seconds = wait_for(lambda: len(texts(lake)) == 20)
-    assert seconds < FLUSH_SECONDS + 1
-    last = lake.table(KEY, "conversations").last()
-    assert last and last.version <= 2, "many turns are few commits"
+    log = ConversationLog(lake, lake.root.parent / "journal")
+    with writing(lake):
+        for number in range(20):
+            log.add(KEY, turn(f"{number:02}"))
+        seconds = wait_for(lambda: len(texts(lake)) == 20)
+        assert seconds < FLUSH_SECONDS + 1
+        last = lake.table(KEY, "conversations").last()
+        assert last and last.version <= 2, "many turns are few commits"
+        log.close()
+    assert list((lake.root.parent / "journal").iterdir()) == []
+
+
+def test_of_two_writers_one_waits_until_the_other_has_ended(lake: Lake) -> None:
+    log = ConversationLog(lake, lake.root.parent / "journal")
+    stop = threading.Event()
+    with alone(lake.root.parent / "journal", stop) as first:
+        assert first
+        with writing(lake):
+            log.add(KEY, turn("waits")).result(5)
+            time.sleep(FLUSH_SECONDS + 0.2)
+            assert lake.table(KEY, "conversations").last() is None
     log.close()
+    with writing(lake):
+        wait_for(lambda: texts(lake) == ["waits"])
 
 
 def test_closing_writes_what_is_waiting(lake: Lake) -> None:
@@ -72,8 +122,9 @@ def test_turns_whose_table_cannot_be_written_wait_and_hold_up_nobody_else(lake: 
     log = log_of(lake)
     log.add(KEY, turn("patient"))
     log.add(OTHER, turn("swift"))
-    wait_for(lambda: texts(lake, OTHER) == ["swift"])
     log.flush()
+    assert texts(lake, OTHER) == ["swift"]
+    assert log.writer.waiting_bytes() > 0
     obstacle.unlink()
     log.add(KEY, turn("later"))
     log.close()
@@ -81,7 +132,7 @@ def test_turns_whose_table_cannot_be_written_wait_and_hold_up_nobody_else(lake: 
 
 
 def test_turns_from_many_threads_and_two_services_are_all_there_once(lake: Lake) -> None:
-    logs = [log_of(lake), log_of(lake)]
+    logs = [ConversationLog(lake, lake.root.parent / "journal") for _ in range(2)]
 
     def serve(log: ConversationLog, name: str) -> None:
         for number in range(50):
@@ -92,12 +143,13 @@ def test_turns_from_many_threads_and_two_services_are_all_there_once(lake: Lake)
         for place, log in enumerate(logs)
         for thread in range(4)
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for log in logs:
-        log.close()
+    with writing(lake):
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for log in logs:
+            log.close()
     assert len(texts(lake)) == len(set(texts(lake))) == 400
 
 
@@ -121,7 +173,6 @@ def test_feedback_on_written_turns_is_in_the_table_a_moment_later_in_one_commit(
     log = log_of(lake)
     for number, one in enumerate(turns[:20]):
         log.add_feedback(KEY, one["turn_id"], {"satisfied": number % 2 == 0, "chosen_candidate": f"it's {number}"})
-    wait_for(lambda: verdicts(lake)["19"] != (None, None))
     log.close()
     told = {f"{number:02}": (number % 2 == 0, f"it's {number}") for number in range(20)}
     assert verdicts(lake) == told | {f"{number:02}": (None, None) for number in range(20, 30)}
@@ -238,29 +289,26 @@ def test_looking_up_and_amending_a_turn_touch_no_other_file_than_its_own(lake: L
 
 
 def _serve(root: Path, name: str, start: Any) -> None:
-    log = log_of(Lake(root))
+    log = ConversationLog(Lake(root), root.parent / "journal")
     start.wait()
     for number in range(40):
         one = turn(f"{name} {number}")
-        log.add(KEY, one)
-        log.flush()
+        log.add(KEY, one).result(10)
+        assert log.find(KEY, one["turn_id"])
         log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": one["text"]})
         time.sleep(0.01)
-    until = time.monotonic() + 60
-    while log.waiting_bytes():
-        log.flush()
-        assert time.monotonic() < until
     log.close()
 
 
-def test_two_processes_that_serve_and_amend_at_once_lose_and_double_nothing(lake: Lake) -> None:
+def test_two_processes_that_serve_at_once_lose_and_double_nothing(lake: Lake) -> None:
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(2)
     processes = [context.Process(target=_serve, args=(lake.root, name, start)) for name in ("a", "b")]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(120)
+    with writing(lake):
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join(120)
     assert [process.exitcode for process in processes] == [0, 0]
     expected = [f"{name} {number}" for name in ("a", "b") for number in range(40)]
     assert verdicts(lake) == {text: (True, text) for text in expected}

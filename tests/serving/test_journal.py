@@ -8,18 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.journal import Entry, Journal, Segment
+from serving.journal import Journal, entries, remove_if_passed_on, segments_in
 
 SIZE = 4_096
 
 
 def kept(journal: Journal) -> list[tuple[str, str, dict[str, object]]]:
-    """Everything that the process's segments hold, in order."""
-    return [
-        (entry.key, entry.kind, entry.value())
-        for segment in journal.segments()
-        for entry in segment.entries(0, segment.end)
-    ]
+    """Everything that the segments in the journal's folder hold, in order."""
+    return [(entry.key, entry.kind, entry.value()) for path in segments_in(journal._folder) for entry in entries(path)]
 
 
 def left_behind(folder: Path, *records: dict[str, object]) -> Path:
@@ -27,10 +23,9 @@ def left_behind(folder: Path, *records: dict[str, object]) -> Path:
     journal = Journal(folder, SIZE)
     for record in records:
         journal.append("acme.faq", "turn", record).result(5)
-    (segment,) = journal.segments()
-    journal.stop()
-    journal.release()
-    return segment.path
+    (path,) = segments_in(folder)
+    journal.close()
+    return path
 
 
 def test_records_are_on_the_disk_when_their_future_ends_and_are_read_in_order(tmp_path: Path) -> None:
@@ -41,7 +36,7 @@ def test_records_are_on_the_disk_when_their_future_ends_and_are_read_in_order(tm
             future.result(5)
     future.result(5)
     assert kept(journal) == [("acme.faq", "turn", {"text": f"설탕 {number}\n"}) for number in range(200)]
-    assert len(journal.segments()) > 1, "a full segment is followed by another one"
+    assert len(segments_in(tmp_path)) > 1, "a full segment is followed by another one"
 
 
 def test_many_threads_append_and_nothing_is_lost(tmp_path: Path) -> None:
@@ -60,16 +55,32 @@ def test_many_threads_append_and_nothing_is_lost(tmp_path: Path) -> None:
     assert sorted(found) == sorted(f"{name} {number}" for name in "abcd" for number in range(50))
 
 
-def test_a_segment_is_adopted_only_when_its_process_has_ended_and_by_one_other(tmp_path: Path) -> None:
+def test_a_segment_is_removed_only_when_its_process_has_ended_and_all_of_it_was_passed_on(tmp_path: Path) -> None:
+    ended = left_behind(tmp_path, {"text": "left"}, {"text": "behind"})
+    first, last = entries(ended)
+    assert not remove_if_passed_on(ended, first.end)
+    assert remove_if_passed_on(ended, last.end) and not ended.exists()
+
     alive = Journal(tmp_path, SIZE)
     alive.append("acme.faq", "turn", {"text": "alive"}).result(5)
-    path = left_behind(tmp_path, {"text": "left"})
-    one, other = Journal(tmp_path, SIZE), Journal(tmp_path, SIZE)
-    assert [segment.path for segment in one.adopt()] == [path]
-    assert other.adopt() == []
-    assert kept(one) == [("acme.faq", "turn", {"text": "left"})]
-    one.remove(one.segments()[0])
-    assert one.segments() == [] and not path.exists()
+    (path,) = segments_in(tmp_path)
+    (one,) = entries(path)
+    assert not remove_if_passed_on(path, one.end)
+    alive.append("acme.faq", "turn", {"text": "x" * SIZE}).result(5)
+    assert remove_if_passed_on(path, one.end), "a full segment is left at once"
+    alive.close()
+
+
+def test_a_segment_can_be_read_while_it_grows(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, SIZE)
+    place = 0
+    for number in range(5):
+        journal.append("acme.faq", "turn", {"number": number}).result(5)
+        (path,) = segments_in(tmp_path)
+        (entry,) = entries(path, place)
+        assert entry.value() == {"number": number}
+        place = entry.end
+    journal.close()
 
 
 def test_a_record_longer_than_a_segment_is_kept_too(tmp_path: Path) -> None:
@@ -87,13 +98,10 @@ def test_whatever_the_end_of_a_segment_has_become_the_whole_records_before_it_ar
     content = path.read_bytes().rstrip(b"\0")
     cut = min(cut, len(content))
     path.write_bytes(content[:cut] + garbage + b"\0" * 50)
-    segment = Segment.adopt(path)
-    assert segment
-    numbers = [entry.value()["number"] for entry in segment.entries(0, segment.end)]
+    numbers = [entry.value()["number"] for entry in entries(path)]
     whole = content[:cut].count(b"\n")
     assert numbers[:whole] == list(range(whole))
     assert numbers == list(range(len(numbers)))
-    segment.release()
 
 
 def test_a_disk_that_refuses_fails_what_was_appended_and_nothing_later(
@@ -121,5 +129,5 @@ def test_other_processes_records_can_be_looked_for(tmp_path: Path) -> None:
     mine.append("acme.faq", "turn", {"text": "needle, mine"}).result(5)
     theirs.append("acme.faq", "turn", {"text": "needle, theirs"}).result(5)
     theirs.append("acme.faq", "turn", {"text": "hay"}).result(5)
-    found: list[Entry] = list(mine.elsewhere(b"needle"))
-    assert [entry.value()["text"] for entry in found] == ["needle, theirs"]
+    assert [entry.value()["text"] for entry in mine.elsewhere(b"needle")] == ["needle, theirs"]
+    assert [entry.value()["text"] for entry in mine.own(b"needle")] == ["needle, mine"]
