@@ -9,6 +9,7 @@ from chatbot_assets.bot import Embed
 from chatbot_assets.deploy.record import served_config
 from chatbot_assets.embed import REFERENCE
 from chatbot_assets.embed.onnx_encoder import OnnxEncoder
+from chatbot_assets.embed.variants import Speed
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.train.rows import TrainingRows, read_rows
 from chatbot_assets.validate import variant_choice
