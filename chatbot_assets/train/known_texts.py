@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from chatbot_assets.train.contracts import Floats, IndexBuilder, VectorIndex
 from chatbot_assets.train.rows import TrainingRows
+from chatbot_assets.train.strings import Strings, TextPlaces, load_strings, save_strings
 
 RESULT_LIBRARIES = ["numpy", "safetensors"]
-ARRAYS, NAMES, INDEX = "known_texts.safetensors", "known_texts.json", "index"
+ARRAYS, INTENTS, INDEX = "known_texts.safetensors", "intents.json", "index"
+TEXTS, ANSWERS = "texts.arrow", "answers.arrow"
 NO_PLACE = -1
 """Stands where there is no text."""
 
@@ -29,29 +31,24 @@ class KnownTexts:
     ``vectors`` (labelled texts, dimension) are L2-normalised. ``starts`` and ``stops`` (intents) are the places of each
     intent's first text and of the one behind its last, and ``answered`` (intents) of the one behind its last with an
     answer. ``answer_of`` (texts) gives each text's place in ``answers`` (-1: it has none); ``ids`` are the utterances'
-    ids. ``index`` holds the vectors of the questions, the texts from place ``len(vectors)`` on.
+    ids. ``index`` holds the vectors of the questions, the texts from place ``len(vectors)`` on. ``taught`` finds the
+    texts that were taught word for word.
     """
 
     vectors: Floats
-    ids: list[str]
-    texts: list[str]
+    ids: Strings
+    texts: Strings
     answer_of: NDArray[np.int32]
-    answers: list[str]
+    answers: Strings
     intents: list[str]
     starts: NDArray[np.int64]
     answered: NDArray[np.int64]
     stops: NDArray[np.int64]
+    taught: TextPlaces
     index: VectorIndex | None = None
-    _places: dict[str, int] = field(init=False, repr=False, compare=False)
     _intent_places: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        places = {text: place for place, text in reversed(list(enumerate(self.texts)))}
-        for start, stop in zip(self.starts, self.stops, strict=True):
-            for text in self.texts[start:stop]:
-                if places.get(text, stop) < start:
-                    del places[text]
-        object.__setattr__(self, "_places", places)
         object.__setattr__(self, "_intent_places", {intent: place for place, intent in enumerate(self.intents)})
 
     @classmethod
@@ -84,14 +81,15 @@ class KnownTexts:
         questions = sorted_rows.vectors[len(labels) :]
         return cls(
             vectors=np.ascontiguousarray(sorted_rows.vectors[: len(labels)], np.float32),
-            ids=list(sorted_rows.ids),
-            texts=list(sorted_rows.texts),
+            ids=Strings.of(sorted_rows.ids),
+            texts=Strings.of(sorted_rows.texts),
             answer_of=answer_of,
-            answers=answers,
+            answers=Strings.of(answers),
             intents=intents.tolist(),
             starts=starts.astype(np.int64),
             answered=(starts + has_answer[stops] - has_answer[starts]).astype(np.int64),
             stops=stops.astype(np.int64),
+            taught=TextPlaces.of(_taught(sorted_rows.texts, starts.tolist(), stops.tolist())),
             index=index.build(questions) if index and len(questions) else None,
         )
 
@@ -102,7 +100,8 @@ class KnownTexts:
 
     def place_of(self, text: str) -> int:
         """The place of a text that was taught word for word, or -1; a text of several intents was not."""
-        return self._places.get(text, NO_PLACE)
+        place = self.taught.find(text, self.texts)
+        return NO_PLACE if place is None else place
 
     def is_question(self, place: int) -> bool:
         """Whether the text at a place has an answer but no intent; False where there is no text."""
@@ -180,27 +179,47 @@ class KnownTexts:
             "starts": self.starts,
             "answered": self.answered,
             "stops": self.stops,
+            "taught_hashes": self.taught.hashes,
+            "taught_places": self.taught.places,
         }
         save_file(arrays, folder / ARRAYS)
-        names = {"ids": self.ids, "texts": self.texts, "answers": self.answers, "intents": self.intents}
-        (folder / NAMES).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
+        save_strings(folder / TEXTS, {"ids": self.ids, "texts": self.texts})
+        save_strings(folder / ANSWERS, {"answers": self.answers})
+        (folder / INTENTS).write_text(json.dumps(self.intents, ensure_ascii=False), encoding="utf-8")
         if self.index is not None:
             self.index.save(folder / INDEX)
 
     @classmethod
     def load(cls, folder: Path, index: IndexBuilder) -> "KnownTexts":
-        """The inverse of :meth:`save`; ``index`` is a module like the one that the texts were built with."""
+        """The inverse of :meth:`save`; ``index`` is a module like the one that the texts were built with.
+
+        Texts, ids, answers and the index's vectors stay in their files, mapped into memory.
+        """
         from safetensors.numpy import load_file
 
         arrays = load_file(folder / ARRAYS)
-        names = json.loads((folder / NAMES).read_text(encoding="utf-8"))
-        has_questions = len(names["ids"]) > len(arrays["vectors"])
+        texts = load_strings(folder / TEXTS)
+        has_questions = len(texts["ids"]) > len(arrays["vectors"])
         return cls(
             vectors=arrays["vectors"].astype(np.float32),
+            ids=texts["ids"],
+            texts=texts["texts"],
             answer_of=arrays["answer_of"],
+            answers=load_strings(folder / ANSWERS)["answers"],
+            intents=json.loads((folder / INTENTS).read_text(encoding="utf-8")),
             starts=arrays["starts"],
             answered=arrays["answered"],
             stops=arrays["stops"],
+            taught=TextPlaces(arrays["taught_hashes"], arrays["taught_places"]),
             index=index.load(folder / INDEX) if has_questions else None,
-            **names,
         )
+
+
+def _taught(texts: Sequence[str], starts: Sequence[int], stops: Sequence[int]) -> dict[str, int]:
+    """The first place of each text, without those of several intents, whose blocks begin and end so."""
+    places = {text: place for place, text in reversed(list(enumerate(texts)))}
+    for start, stop in zip(starts, stops, strict=True):
+        for text in texts[start:stop]:
+            if places.get(text, stop) < start:
+                del places[text]
+    return places

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Raised when a release changes the files of a model so that an earlier release cannot read them, or the reverse."""
 NAME = "manifest.json"
 

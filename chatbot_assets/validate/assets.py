@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from chatbot_assets.checks import MAY_BE_DEPLOYED, may_be_deployed
 from chatbot_assets.delta_asset import Stage, delta_asset
-from chatbot_assets.deploy.record import Deployment, live_deployment
+from chatbot_assets.deploy.record import Deployment, live_deployment, served_config
 from chatbot_assets.tables import EVALUATIONS
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Change
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 
 def _compute(stage: Stage) -> Change:
+    from chatbot_assets.deploy.agreement import tolerance_of
+    from chatbot_assets.embed.variants import serving_encoder
     from chatbot_assets.train.rows import read_rows
     from chatbot_assets.validate.evaluation import (
         confusion,
@@ -35,6 +37,7 @@ def _compute(stage: Stage) -> Change:
     from chatbot_assets.validate.gate import Gate
     from chatbot_assets.validate.golden_gate import corrected_turns, judge_golden
     from chatbot_assets.validate.limits import megabytes, together, within_limits
+    from chatbot_assets.validate.variant_choice import ROWS, choose_variant
     from serving.responder import Responder
 
     models, rules, golden = stage.inputs["models"], stage.bot.validate_, stage.bot.golden
@@ -42,8 +45,16 @@ def _compute(stage: Stage) -> Change:
     rows = read_rows(stage.inputs["utterances"], stage.inputs["embeddings"], "test")
     corrected, corrected_rows = corrected_turns(stage.inputs["utterances"], stage.inputs["embeddings"], golden)
     folder = unpack(models.table, model_id, stage.home.cache)
-    responder = Responder(folder, stage.bot.effective())
+    responder = Responder(folder, served_config(stage.bot.effective(), {}))
     replies = reply_to(responder, rows)
+    sample = sample_replies(rows, replies)
+    encoder, config = stage.bot.embed.encoder, stage.bot.effective()
+    with timed("validate.variant", min(len(rows.ids), ROWS)):
+        choice = choose_variant(
+            responder, encoder, stage.bot.serve.variant, rows, replies, sample, tolerance_of(config)
+        )
+    stage.log(f"encoder variant {choice.variant}: {choice.reason}")
+    responder = responder.encoded_by(serving_encoder(encoder, choice.variant))
     metrics = evaluate_rows(rows, replies) | measure_latency(responder, rows) | {"megabytes": megabytes(folder)}
     live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
     champion = _champion(stage, live) if live else None
@@ -85,7 +96,8 @@ def _compute(stage: Stage) -> Change:
             "gate": asdict(gate),
             "golden": judged.notes(),
             "overall": {name: value for name, value in metrics.items() if name != "per_intent"},
-            "sample": sample_replies(rows, replies),
+            "sample": sample,
+            "serving": choice.as_dict(),
             "champion": champion_id,
             "confusion": confusion(rows, replies),
         },
@@ -112,7 +124,7 @@ def _champion(stage: Stage, live: Deployment) -> _Champion | None:
 
     folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
     try:
-        responder = Responder(folder, live.config)
+        responder = Responder(folder, live.served_config)
     except (ModelFormatError, ValueError) as error:
         stage.log(f"the champion cannot be compared with: {error}")
         return None

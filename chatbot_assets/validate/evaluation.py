@@ -59,7 +59,7 @@ def reply_to(responder: Responder, rows: TrainingRows) -> list[Reply]:
 def measure_latency(responder: Responder, rows: TrainingRows) -> dict[str, float | None]:
     """Milliseconds of single turns, from raw text to reply: p50 and p99 over a fixed sample of the rows."""
     milliseconds = []
-    for place in _spread(len(rows.ids), LATENCY_ROWS):
+    for place in spread(len(rows.ids), LATENCY_ROWS):
         started = time.perf_counter()
         responder.respond([rows.texts[place]])
         milliseconds.append((time.perf_counter() - started) * 1000)
@@ -76,7 +76,7 @@ def sample_replies(rows: TrainingRows, replies: Sequence[Reply]) -> list[dict[st
             "top": replies[place].candidates[0].id if replies[place].candidates else None,
             "score": replies[place].score,
         }
-        for place in _spread(len(rows.ids), SAMPLE_ROWS)
+        for place in spread(len(rows.ids), SAMPLE_ROWS)
     ]
 
 
@@ -116,7 +116,7 @@ def metric_rows(
     return found
 
 
-def _spread(rows: int, wanted: int) -> list[int]:
+def spread(rows: int, wanted: int) -> list[int]:
     """At most ``wanted`` places, evenly over so many rows."""
     return sorted({int(place) for place in np.linspace(0, rows - 1, min(wanted, rows))})
 

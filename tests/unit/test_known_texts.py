@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from chatbot_assets.train.answer_index import FaissIndex
 from chatbot_assets.train.known_texts import NO_PLACE, KnownTexts
 from chatbot_assets.train.rows import TrainingRows
+from chatbot_assets.train.strings import Strings, TextPlaces, load_strings, save_strings
 
 Floats = npt.NDArray[np.float32]
 Label = tuple[str | None, str | None]
@@ -127,3 +129,30 @@ def test_a_text_with_two_answers_of_one_intent_is_taught() -> None:
     rows = replace(rows_of([("a", "x"), ("a", "y"), ("b", "x")]), texts=["same", "same", "other"])
     known = KnownTexts.of(rows)
     assert known.intent(known.place_of("same")) == "a"
+
+
+@given(st.lists(st.text(), max_size=30))
+def test_mapped_texts_are_those_that_were_saved(tmp_path_factory: pytest.TempPathFactory, texts: list[str]) -> None:
+    texts = [text.encode("utf-8", "replace").decode() for text in texts]
+    path = tmp_path_factory.mktemp("texts") / "texts.arrow"
+    before = pa.total_allocated_bytes()
+    save_strings(path, {"texts": Strings.of(texts)})
+    loaded = load_strings(path)["texts"]
+    assert loaded == texts and list(loaded) == texts and loaded[1:3] == texts[1:3]
+    assert pa.total_allocated_bytes() == before, "they are in the file, not in memory"
+
+
+@given(st.dictionaries(st.text(), st.integers(0, 5), max_size=30), st.text())
+def test_each_text_is_found_at_its_place_and_no_other_one_is(texts: dict[str, int], asked: str) -> None:
+    names = [text.encode("utf-8", "replace").decode() for text in texts]
+    places = {text: place for place, text in enumerate(names)}
+    found = TextPlaces.of(places)
+    assert {text: found.find(text, Strings.of(names)) for text in (*names, asked)} == places | {
+        asked: places.get(asked)
+    }
+
+
+def test_texts_whose_hashes_are_equal_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chatbot_assets.train.strings._hash", len)
+    found, texts = TextPlaces.of({"ab": 0, "cd": 1, "e": 2}), Strings.of(["ab", "cd", "e"])
+    assert [found.find(text, texts) for text in ("cd", "ab", "e", "xy", "")] == [1, 0, 2, None, None]

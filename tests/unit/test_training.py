@@ -153,7 +153,7 @@ def test_the_manifest_says_which_modules_made_the_model(tmp_path: Path) -> None:
     manifest = train(tmp_path / "model", home(), classifier=chosen)
     assert manifest["classifier"] == {"use": LINEAR.use, "with": {"l2": 2.0}}
     assert manifest["index"] == {"use": INDEX.use, "with": {}}
-    assert manifest["format"] == 2
+    assert manifest["format"] == 3
 
 
 def test_paraphrases_teach_the_classifier_but_are_no_known_texts(tmp_path: Path) -> None:
