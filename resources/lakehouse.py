@@ -777,10 +777,17 @@ class Lake:
         """Holds the bot's tables against other refreshes on this machine; freed even when the process is killed.
 
         ``on_wait`` is called once when somebody else holds them.
+
+        Raises:
+            LakeError: when the bot's folder cannot be written.
         """
         folder = self.bot_folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / LOCK, "w", encoding="utf-8") as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise LakeError(f"{folder} cannot be written: {error.strerror}; mend that, then refresh again") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

@@ -22,12 +22,16 @@ from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
-from serving.responder import FAILED
+from serving.responder import FAILED, Reply
 
 TEXT_LIMIT = 2_000
 logger = logging.getLogger(__name__)
 TURN_SECONDS = 5.0
 """A turn that is not answered within this time is given up."""
+ERROR = "error"
+"""The category of a turn that could not be answered."""
+NOTE_SECONDS = 1.0
+"""How long the refusal of such a turn waits until it is kept."""
 
 
 class ChatRequest(BaseModel):
@@ -78,22 +82,34 @@ class Chat:
     async def answer(self, owner: str, key: str, turn: ChatRequest) -> dict[str, Any]:
         """Answers one turn and keeps it, without personal data, for ``conversations``: it is on the disk then.
 
+        A turn that the bot could not answer, or not in time, is kept as such.
+
         Raises:
             HTTPException: 404 as :meth:`live`; 503 when it took too long, or when the turn cannot be kept: what is not
                 kept is not served.
         """
         bot = self.live(owner, key)
+        started = time.perf_counter()
+        reply: Reply | None = None
         try:
             async with asyncio.timeout(TURN_SECONDS):
-                return await self._answer(bot, key, turn)
-        except TimeoutError:
-            self._metrics.refused.add("time")
+                reply = await self._batcher.respond(bot.responder, turn.text)
+                return await self._keep_and_answer(bot, key, turn, reply, started)
+        except HTTPException:
+            raise
+        except Exception as error:
+            is_late = isinstance(error, TimeoutError)
+            self._metrics.refused.add("time" if is_late else "error")
+            if reply is None:
+                await self._keep_unanswered(bot, key, turn, started)
+            if not is_late:
+                raise
             detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
 
-    async def _answer(self, bot: LiveBot, key: str, turn: ChatRequest) -> dict[str, Any]:
-        started = time.perf_counter()
-        reply = await self._batcher.respond(bot.responder, turn.text)
+    async def _keep_and_answer(
+        self, bot: LiveBot, key: str, turn: ChatRequest, reply: Reply, started: float
+    ) -> dict[str, Any]:
         milliseconds = (time.perf_counter() - started) * 1000
         candidates = [dict(vars(candidate)) for candidate in reply.candidates]
         answer = {
@@ -106,12 +122,8 @@ class Chat:
             "model_id": bot.deployment.model_id,
             "deployment_id": bot.deployment.deployment_id,
         }
-        kept = {
-            "session_id": turn.session_id,
-            "user_id": turn.user_id,
-            "text": bot.mask(turn.text),
+        kept = _asked(bot, turn) | {
             "candidates": json.dumps(candidates, ensure_ascii=False),
-            "served_at": datetime.now(UTC),
             "latency_ms": milliseconds,
         }
         try:
@@ -125,6 +137,19 @@ class Chat:
         about = {name: answer[name] for name in ("turn_id", "deployment_id", "category")}
         logger.info("served", extra={ABOUT: {"bot": key, **about, "ms": round(seconds * 1000, 1)}})
         return answer
+
+    async def _keep_unanswered(self, bot: LiveBot, key: str, turn: ChatRequest, started: float) -> None:
+        """Keeps a turn that the bot could not answer, for the watch; the refusal waits but a moment for the disk."""
+        row = _asked(bot, turn) | {
+            "turn_id": new_turn_id(),
+            "score": 0.0,
+            "category": ERROR,
+            "candidates": "[]",
+            "latency_ms": (time.perf_counter() - started) * 1000,
+        }
+        kept = asyncio.wrap_future(self._log.add(key, row))
+        kept.add_done_callback(lambda done: done.cancelled() or done.exception())  # the journal has logged it
+        await asyncio.wait([kept], timeout=NOTE_SECONDS)
 
     def judge(self, owner: str, key: str, turn_id: str, feedback: FeedbackRequest) -> dict[str, Any]:
         """Notes what a user thinks of a turn that the bot served; of several verdicts the last one counts.
@@ -212,6 +237,18 @@ def chat_routes(access: Access) -> APIRouter:
 def _not_kept(error: OSError) -> HTTPException:
     detail = f"nothing can be kept: {error.strerror or 'the disk does not answer'}; make room on the service's disk"
     return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
+
+
+def _asked(bot: LiveBot, turn: ChatRequest) -> dict[str, Any]:
+    """What is kept of every turn: who asked which deployment what, without personal data, and when."""
+    return {
+        "session_id": turn.session_id,
+        "user_id": turn.user_id,
+        "text": bot.mask(turn.text),
+        "model_id": bot.deployment.model_id,
+        "deployment_id": bot.deployment.deployment_id,
+        "served_at": datetime.now(UTC),
+    }
 
 
 def _belongs(key: str, owner: str) -> bool:
