@@ -88,7 +88,10 @@ class Metrics:
             "chatbot_turns_total", "Turns that were served.", "category", ("answered", "similar", "failed")
         )
         self.refused = Count(
-            "chatbot_turns_refused_total", "Turns that were not served, by why.", "reason", ("queue", "time", "disk", "error")
+            "chatbot_turns_refused_total",
+            "Turns that were not served, by why.",
+            "reason",
+            ("queue", "time", "disk", "error"),
         )
         self.feedback = Count("chatbot_feedback_total", "Verdicts of users that were taken.", "kind")
         self.seconds = Histogram("chatbot_turn_seconds", "From taking a turn until it is kept and answered.", SECONDS)

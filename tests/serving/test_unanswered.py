@@ -87,7 +87,7 @@ def test_a_turn_that_takes_too_long_is_kept_as_unanswered(bot: SmallBot, monkeyp
     headers = {"Authorization": f"Bearer {ensure_tokens(bot.home.root / 'tokens.json', {'acme'})['acme']}"}
     with running(bot) as address:
         assert ask(address, headers, "Where is my parcel").status_code == 503
-        wait_for(lambda: bot.table("conversations").last())
+        wait_for(lambda: bot.rows("conversations"))
         (row,) = bot.rows("conversations")
     assert (row["category"], row["text"], json.loads(row["candidates"])) == ("error", "Where is my parcel", [])
     assert row["served_at"] <= datetime.now(UTC)
