@@ -1,4 +1,4 @@
-"""The sensor that announces each bot's blockages, healings, failed verifications and deployments to a webhook."""
+"""The sensor that announces each bot's blockages, healings, failed verifications and changes of what answers."""
 
 import json
 import os
@@ -18,7 +18,7 @@ AT_ONCE = 5
 
 @dg.sensor(minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
 def alerts(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> dg.SensorResult:
-    """Posts one JSON object to the webhook for each bot that was blocked, healed, newly deployed or found damaged.
+    """Posts one JSON object to the webhook for each bot that was blocked, healed or found damaged, or was given another deployment.
 
     The cursor holds what was announced of each bot, and advances only with what the webhook has taken. The first tick
     takes deployments as known and announces the bots that are blocked or failed their verification.
@@ -32,7 +32,7 @@ def alerts(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) ->
     if context.cursor:
         announced = {key: Announced(*found) for key, found in json.loads(context.cursor).items() if key in keys}
     else:
-        announced = {bot.key: Announced(deployment=bot.deployment) for bot in standings}
+        announced = {bot.key: Announced(deployment=bot.deployment, rejected=bot.rejected) for bot in standings}
     news = [item for bot in standings for item in bot.news(announced.get(bot.key, Announced()))]
     sent = 0
     said = "nothing to announce"

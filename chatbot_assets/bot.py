@@ -144,13 +144,14 @@ class Watch(Section):
     """How much worse with users than the deployment before it a live one may fare before it is taken back.
 
     It is watched for ``hours``, once both have served so many ``turns``: how much greater the shares of ``failed``
-    turns and of ``dissatisfied`` verdicts may be, and how many times as late (``slower``) the 95th percentile of the
-    latency.
+    turns, of ``errors`` (turns that could not be answered) and of ``dissatisfied`` verdicts may be, and how many times
+    as late (``slower``) the 95th percentile of the latency.
     """
 
     hours: float = Field(24.0, gt=0.0)
     turns: int = Field(100, ge=1)
     failed: float = Field(0.1, ge=0.0, le=1.0)
+    errors: float = Field(0.02, ge=0.0, le=1.0)
     dissatisfied: float = Field(0.1, ge=0.0, le=1.0)
     slower: float = Field(3.0, ge=1.0)
 

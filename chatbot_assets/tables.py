@@ -544,7 +544,9 @@ CONVERSATIONS = Table(
         Column("answer", STRING, "what was answered"),
         Column("intent", STRING, "the recognised intent, if answered or suggested"),
         Column("score", FLOAT, "confidence between 0 and 1"),
-        Column("category", STRING, "'answered', 'similar' or 'failed'"),
+        Column(
+            "category", STRING, "'answered', 'similar', 'failed' (not understood) or 'error' (could not be answered)"
+        ),
         Column("candidates", STRING, "the alternatives considered, as JSON"),
         Column("model_id", STRING, "the model that answered"),
         Column("deployment_id", STRING, "the deployment that answered"),

@@ -11,10 +11,13 @@ from chatbot_assets.checks import check_spec
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.schedules import for_each_bot
 from chatbot_assets.tables import CONVERSATIONS, DEPLOYMENTS
+from resources import verifications
 from resources.environment import Home
 from resources.lakehouse import Lake
 
 WATCH = "watch"
+WHAT_ANSWERS = "what answers"
+"""How the record of verifications names what no table holds."""
 ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE = "answers_as_recorded", "no_worse_than_before"
 TRIAL_NO_WORSE = "trial_no_worse"
 
@@ -65,6 +68,8 @@ def watch_deployments(
         verified = verify_live(home, key)
         agrees, said = verified.agrees, "; ".join(verified.differences) or f"{verified.asked} agrees with the record"
         back_to = take_back_if_wrong(home, key, verified, actor)
+        still_wrong = None if agrees or back_to else said
+        verifications.note(Lake(home.lake).bot_folder(key), WHAT_ANSWERS, still_wrong)
     except NotVerifiableError as error:
         agrees, said = False, str(error)
     yield dg.AssetCheckResult(

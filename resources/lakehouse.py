@@ -392,6 +392,10 @@ class LakeTable:
             added += [self.path / unquote(action["add"]["path"]) for action in actions if "add" in action]
         return added
 
+    def files_at(self, version: int) -> list[str]:
+        """The data files, relative to the table, that hold the rows of a version."""
+        return [path for path, _ in self._active_files(version)]
+
     def file_sizes(self) -> dict[str, int]:
         """Size in bytes of each data file of the newest version, by its path below the table's folder."""
         return dict(self._active_files())
@@ -777,10 +781,17 @@ class Lake:
         """Holds the bot's tables against other refreshes on this machine; freed even when the process is killed.
 
         ``on_wait`` is called once when somebody else holds them.
+
+        Raises:
+            LakeError: when the bot's folder cannot be written.
         """
         folder = self.bot_folder(key)
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / LOCK, "w", encoding="utf-8") as lock:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = open(folder / LOCK, "w", encoding="utf-8")  # noqa: SIM115
+        except OSError as error:
+            raise LakeError(f"{folder} cannot be written: {error.strerror}; mend that, then refresh again") from None
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:

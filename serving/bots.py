@@ -99,7 +99,8 @@ def load_live(home: Home, key: str) -> LiveBot | None:
 def load(home: Home, key: str, deployment: Deployment) -> LiveBot:
     """Loads a deployment from the lake, whether it is live or was."""
     folder = unpack(Lake(home.lake).table(key, "models"), deployment.model_id, home.cache)
-    return LiveBot(deployment, Responder(folder, deployment.served_config), load_mask(deployment.config), weight(folder))
+    responder = Responder(folder, deployment.served_config)
+    return LiveBot(deployment, responder, load_mask(deployment.config), weight(folder))
 
 
 class LiveBots:

@@ -23,7 +23,7 @@ from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
-from serving.responder import FAILED
+from serving.responder import FAILED, Reply
 from serving.shadows import Shadows
 from serving.tracing import note, part
 
@@ -31,6 +31,10 @@ TEXT_LIMIT = 2_000
 logger = logging.getLogger(__name__)
 TURN_SECONDS = 5.0
 """A turn that is not answered within this time is given up."""
+ERROR = "error"
+"""The category of a turn that could not be answered."""
+NOTE_SECONDS = 1.0
+"""How long the refusal of such a turn waits until it is kept."""
 
 
 class ChatRequest(BaseModel):
@@ -98,26 +102,35 @@ class Chat:
     async def answer(self, owner: str, key: str, turn: ChatRequest) -> dict[str, Any]:
         """Answers one turn and keeps it, without personal data, for ``conversations``: it is on the disk then.
 
+        A turn that the bot could not answer, or not in time, is kept as such.
+
         Raises:
             HTTPException: 404 as :meth:`live`; 503 when it took too long, when the bot cannot be loaded, or when the
                 turn cannot be kept: what is not kept is not served.
         """
         self.live(owner, key)
+        started = time.perf_counter()
+        bot: LiveBot | None = None
+        reply: Reply | None = None
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 # Others wait for the same loading, so a turn that is given up must not end it.
-                loaded = self.bots.loaded(key)
-                if loaded is None:
-                    loaded = await asyncio.shield(asyncio.wrap_future(self.bots.load(key)))
-                return await self._answer(loaded, turn)
+                loaded = self.bots.loaded(key) or await asyncio.shield(asyncio.wrap_future(self.bots.load(key)))
+                bot = loaded.for_session(turn.session_id)
+                note(bot=key, deployment_id=bot.deployment.deployment_id)
+                with part("answer"):
+                    reply = await self._batcher.respond(bot.responder, turn.text)
+                return await self._keep_and_answer(loaded, bot, turn, reply, started)
+        except HTTPException:
+            raise
         except NotLoadedError:
             self._count_lost(key, "loading")
             raise _not_loaded(key) from None
-        except TimeoutError:
-            raise self._too_late(key) from None
-        except HTTPException:
-            raise
-        except Exception:
+        except Exception as error:
+            if bot and reply is None:
+                await self._keep_unanswered(bot, key, turn, started)
+            if isinstance(error, TimeoutError):
+                raise self._too_late(key) from None
             self._count_lost(key, "error")
             raise
 
@@ -130,12 +143,10 @@ class Chat:
         detail = f"the turn was not answered within {TURN_SECONDS:.0f} s; send it again"
         return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
 
-    async def _answer(self, loaded: Loaded, turn: ChatRequest) -> dict[str, Any]:
-        key, bot = loaded.key, loaded.for_session(turn.session_id)
-        started = time.perf_counter()
-        note(bot=key, deployment_id=bot.deployment.deployment_id)
-        with part("answer"):
-            reply = await self._batcher.respond(bot.responder, turn.text)
+    async def _keep_and_answer(
+        self, loaded: Loaded, bot: LiveBot, turn: ChatRequest, reply: Reply, started: float
+    ) -> dict[str, Any]:
+        key = loaded.key
         milliseconds = (time.perf_counter() - started) * 1000
         candidates = [dict(vars(candidate)) for candidate in reply.candidates]
         turn_id = new_turn_id()
@@ -149,12 +160,8 @@ class Chat:
             "model_id": bot.deployment.model_id,
             "deployment_id": bot.deployment.deployment_id,
         }
-        kept = {
-            "session_id": turn.session_id,
-            "user_id": turn.user_id,
-            "text": bot.mask(turn.text),
+        kept = _asked(bot, turn) | {
             "candidates": json.dumps(candidates, ensure_ascii=False),
-            "served_at": datetime.now(UTC),
             "latency_ms": milliseconds,
         }
         try:
@@ -173,6 +180,19 @@ class Chat:
         about = {name: answer[name] for name in ("turn_id", "deployment_id", "category")}
         logger.info("served", extra={ABOUT: {"bot": key, **about, "ms": round(seconds * 1000, 1)}})
         return answer
+
+    async def _keep_unanswered(self, bot: LiveBot, key: str, turn: ChatRequest, started: float) -> None:
+        """Keeps a turn that the bot could not answer, for the watch; the refusal waits but a moment for the disk."""
+        row = _asked(bot, turn) | {
+            "turn_id": new_turn_id(),
+            "score": 0.0,
+            "category": ERROR,
+            "candidates": "[]",
+            "latency_ms": (time.perf_counter() - started) * 1000,
+        }
+        kept = asyncio.wrap_future(self._log.add(key, row))
+        kept.add_done_callback(lambda done: done.cancelled() or done.exception())  # the journal has logged it
+        await asyncio.wait([kept], timeout=NOTE_SECONDS)
 
     def judge(self, owner: str, key: str, turn_id: str, feedback: FeedbackRequest) -> dict[str, Any]:
         """Notes what a user thinks of a turn that the bot served; of several verdicts the last one counts.
@@ -265,6 +285,18 @@ def _not_kept(error: OSError) -> HTTPException:
 def _not_loaded(key: str) -> HTTPException:
     detail = f"{key} cannot be loaded now; send it again, and see the service's log"
     return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
+
+
+def _asked(bot: LiveBot, turn: ChatRequest) -> dict[str, Any]:
+    """What is kept of every turn: who asked which deployment what, without personal data, and when."""
+    return {
+        "session_id": turn.session_id,
+        "user_id": turn.user_id,
+        "text": bot.mask(turn.text),
+        "model_id": bot.deployment.model_id,
+        "deployment_id": bot.deployment.deployment_id,
+        "served_at": datetime.now(UTC),
+    }
 
 
 def _belongs(key: str, owner: str) -> bool:

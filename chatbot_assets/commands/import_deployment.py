@@ -44,4 +44,9 @@ def run(key: str, source: Path, *, deployment: str | None, reason: str | None, a
 
 def describe(report: dict[str, Any]) -> str:
     next_step = f"; put it live: ./chatbot promote {report['bot']}" if report["event"] == "verified" else ""
-    return f"{report['bot']}: {report['deployment_id']} is {report['event']}: {report['reason']}{next_step}"
+    lineage = report["lineage"]
+    gone = f"; {lineage['missing']} of their files are gone there, and cannot be shown" if lineage["missing"] else ""
+    return (
+        f"{report['bot']}: {report['deployment_id']} is {report['event']}: {report['reason']}{next_step}\n"
+        f"copied to explain its answers: {lineage['files']} files, {lineage['bytes'] / 1e6:.1f} MB{gone}"
+    )

@@ -16,7 +16,7 @@ from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.modules import load_ahead
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
-from resources.lakehouse import Lake
+from resources.lakehouse import Lake, LakeError
 from resources.spark import ENGINES
 
 NAMES = tuple(table.name for table in MATERIALISED)
@@ -102,11 +102,12 @@ def _materialise(key: str, selection: list[str], engine: str | None, progress: P
                 raise_on_error=False,
             )
     if not result.success:
-        raise UserError(f"{key}: {_why_failed(result)}")
+        raise UserError(f"{key}: {why_failed(result)}")
     return result
 
 
-def _why_failed(result: Any) -> str:
+def why_failed(result: Any) -> str:
+    """In one line, why a run that ``execute_in_process`` gave did not succeed."""
     from chatbot_assets.checks import MAY_BE_DEPLOYED
 
     for evaluation in result.get_asset_check_evaluations():
@@ -117,28 +118,16 @@ def _why_failed(result: Any) -> str:
             failure = event.step_failure_data
             if failure.user_failure_data is not None:
                 return failure.user_failure_data.description or "failed"
-            error = failure.error
-            while error.cause is not None:
-                error = error.cause
             print(failure.error.to_string(), file=sys.stderr)
-            return f"step {event.step_key} failed: {error.message.strip().splitlines()[0]}"
+            return f"step {event.step_key} failed: {_cause(failure.error)}"
+        if event.is_resource_init_failure:
+            return _cause(event.engine_event_data.error)
     return "the run failed; its page in Dagster's UI says why"
 
 
-def _assets(result: Any) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for event in result.get_asset_materialization_events():
-        metadata = {name: value.value for name, value in event.materialization.metadata.items()}
-        found[event.asset_key.path[-1]] = {
-            "seconds": metadata["seconds"],
-            "peak_memory_mb": metadata["peak_memory_mb"],
-            "modules": metadata["modules"],
-            "rows_in": metadata["rows_in"],
-            "rows_computed": metadata["rows_computed"],
-            "rows_reused": metadata["rows_reused"],
-            "rows": metadata["dagster/row_count"],
-            "version": metadata["delta_version"],
-            "data_version": metadata["data_version"],
-            "committed": metadata["committed"],
-        }
-    return {name: found[name] for name in NAMES if name in found}
+def _cause(error: Any) -> str:
+    """The first line of what began a chain of errors, without the name of its class where that says nothing."""
+    while error.cause is not None:
+        error = error.cause
+    line: str = error.message.strip().splitlines()[0]
+    return line.removeprefix(f"{LakeError.__module__}.").removeprefix(f"{LakeError.__name__}: ")

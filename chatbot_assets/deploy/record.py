@@ -119,6 +119,12 @@ class History:
         return made[-1] if is_waiting else None
 
     @property
+    def rejection(self) -> dict[str, Any] | None:
+        """The event ``rejected`` of the deployment that was made last; None when that was not rejected."""
+        made = [event for event in self.events if event["event"] in ("candidate", "verified", "rejected")]
+        return made[-1] if made and made[-1]["event"] == "rejected" else None
+
+    @property
     def rollback(self) -> dict[str, Any] | None:
         """The event ``rolled_back`` that came with the present live one; None when that went live in another way."""
         live = self._live_event

@@ -1,7 +1,7 @@
 """Brings a deployment from another home's lake into this one: from staging to production, bit for bit.
 
 The model's rows, what its evaluation found and the deployment's record are copied as they are, so the deployment has
-the same id in both lakes. Here it begins its life anew: it is a candidate, this machine asks it what its evaluation
+the same id in both lakes. What explains its answers comes along as replicas of the tables behind it. Here it begins its life anew: it is a candidate, this machine asks it what its evaluation
 asked, and it goes live by the policy of this home's bot file, or is rejected.
 """
 
@@ -18,12 +18,14 @@ from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import after_verified, event_id, moment
 from chatbot_assets.deploy.record import History, history, served_config
+from chatbot_assets.deploy.replica import Copied, replicate
 from chatbot_assets.deploy.verification import Verification
+from chatbot_assets.explain.lineage import recorded, versions_of
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.tables import DEPLOYMENTS
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.environment import code_revision
-from resources.lakehouse import Change, Commit, Lake, LakeTable, Record
+from resources.lakehouse import Change, Commit, InputVersion, Lake, LakeTable, Record
 from resources.model_store import holds, unpack
 
 
@@ -33,12 +35,13 @@ class TransferError(RuntimeError):
 
 @dataclass(frozen=True)
 class Transferred:
-    """What came of a transfer: the deployment's last event here, and why."""
+    """What came of a transfer: the deployment's last event here and why, and what was copied to explain its answers."""
 
     deployment_id: str
     model_id: str
     event: str
     reason: str
+    lineage: Copied
 
 
 def transfer(
@@ -73,6 +76,7 @@ def transfer(
     note = {"from": str(source.root), "code_revision": event["code_revision"], "tables": event["data_versions"]}
     for name, record in (("models", model), ("evaluations", evaluation)):
         _copy(source.table(bot.key, name), target.table(bot.key, name), model_id, record, note)
+    lineage = replicate(_tables_behind(source, bot.key, event), target, bot.key)
     config = served_config(json.loads(event["config"]), json.loads(event["metrics"]))
     verification = _verify(target.table(bot.key, "models"), model_id, config, evaluation, cache)
     names, reasons = ["candidate"], [reason]
@@ -85,7 +89,7 @@ def transfer(
     _append(
         target, bot, past, event, list(zip(names, reasons, strict=True)), actor, note | {"passed": verification.passed}
     )
-    return Transferred(identity, model_id, names[-1], reasons[-1])
+    return Transferred(identity, model_id, names[-1], reasons[-1], lineage)
 
 
 def _deployment(deployments: LakeTable, identity: str | None) -> dict[str, Any]:
@@ -100,6 +104,14 @@ def _deployment(deployments: LakeTable, identity: str | None) -> dict[str, Any]:
         raise TransferError(f"there is {wanted} in {deployments.path}; is it the right home, and the right bot?")
     newest: dict[str, Any] = max(found, key=lambda row: row["at"])
     return newest
+
+
+def _tables_behind(source: Lake, key: str, event: Mapping[str, Any]) -> Iterator[tuple[LakeTable, int]]:
+    """The tables that a deployment was made from, but for those that are copied whole, each with the version read."""
+    for name, state in versions_of(source, key, json.loads(event["data_versions"])).items():
+        found = recorded(source, key, name, InputVersion(state.version, state.data_version))
+        if found and name not in DEPLOYMENTS.inputs:
+            yield found[0], state.version
 
 
 def _record(table: LakeTable, is_wanted: Callable[[Record], bool]) -> Record | None:

@@ -39,6 +39,10 @@ class Limits(Protocol):
         """How much greater the share of turns that were not understood may be."""
 
     @property
+    def errors(self) -> float:
+        """How much greater the share of turns that could not be answered may be."""
+
+    @property
     def dissatisfied(self) -> float:
         """How much greater the share of dissatisfied verdicts may be."""
 
@@ -49,13 +53,17 @@ class Limits(Protocol):
 
 @dataclass(frozen=True)
 class Conduct:
-    """How a deployment fared: turns, of them failed; users' verdicts, of them dissatisfied; p95 of the latency."""
+    """How a deployment fared: turns, of them failed; users' verdicts, of them dissatisfied; p95 of the latency.
+
+    ``errors`` are the turns, of all, that it could not answer.
+    """
 
     turns: int
     failed: int
     judged: int
     dissatisfied: int
     p95_ms: float | None
+    errors: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,13 +77,14 @@ class Watched:
 
 def conduct(turns: pa.Table) -> Conduct:
     """How a deployment fared in these rows of ``conversations``."""
-    latencies = turns.column("latency_ms").drop_null()
+    latencies = turns.filter(pc.not_equal(turns.column("category"), "error")).column("latency_ms").drop_null()
     return Conduct(
         turns=turns.num_rows,
         failed=pc.sum(pc.equal(turns.column("category"), "failed")).as_py() or 0,
         judged=turns.num_rows - turns.column("satisfied").null_count,
         dissatisfied=pc.sum(pc.invert(turns.column("satisfied"))).as_py() or 0,
         p95_ms=float(np.percentile(latencies.to_numpy(), 95)) if len(latencies) else None,
+        errors=pc.sum(pc.equal(turns.column("category"), "error")).as_py() or 0,
     )
 
 
@@ -96,6 +105,8 @@ def breach(
     """
     if min(now.turns, then.turns) < (limits.turns if turns is None else turns):
         return None
+    if _is_more(now.errors, now.turns, then.errors, then.turns, limits.errors, significance):
+        return _shares("turns could not be answered", now.errors, now.turns, other, then.errors, then.turns)
     if _is_more(now.failed, now.turns, then.failed, then.turns, limits.failed, significance):
         return _shares("turns failed", now.failed, now.turns, other, then.failed, then.turns)
     is_known = min(now.judged, then.judged) >= JUDGED

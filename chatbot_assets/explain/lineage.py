@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from chatbot_assets.deploy.replica import replicas
 from chatbot_assets.deploy.share import CANARY
 from chatbot_assets.tables import (
     DEPLOYMENTS,
@@ -18,7 +19,7 @@ from chatbot_assets.tables import (
     TABLES,
     UTTERANCES,
 )
-from resources.lakehouse import Commit, InputVersion, Lake
+from resources.lakehouse import Commit, InputVersion, Lake, LakeTable
 
 ORIGINS = 5
 """Turns that are shown of a row, at most: the first ones that said it."""
@@ -72,8 +73,8 @@ def versions_of(lake: Lake, key: str, data_versions: Mapping[str, Mapping[str, A
     """The state of each table that a deployment was made from, by following the tables' own records.
 
     It begins at the model's commit, so that where two tables read different versions of a third, what the model itself
-    read counts. A version that holds something else than was recorded, as in a lake that a deployment was copied to, is
-    left out.
+    read counts. A version that holds something else than was recorded is looked for among the replicas that came with
+    an imported deployment, or left out.
     """
     found: dict[str, Commit] = {}
     waiting: deque[tuple[str, InputVersion]] = deque()
@@ -81,13 +82,24 @@ def versions_of(lake: Lake, key: str, data_versions: Mapping[str, Mapping[str, A
         waiting.append((start, InputVersion(**data_versions[start])))
         while waiting:
             name, read = waiting.popleft()
-            state = lake.table(key, name).at(read.version) if name in TABLES and name not in found else None
-            if state is None or state.data_version != read.data_version:
+            place = recorded(lake, key, name, read) if name in TABLES and name not in found else None
+            if place is None:
                 continue
+            state = place[1]
             found[name] = state
             if state.record:
                 waiting += state.record.signature.inputs.items()
     return found
+
+
+def recorded(lake: Lake, key: str, name: str, read: InputVersion) -> tuple[LakeTable, Commit] | None:
+    """The table that holds what was read at that version, here or as a replica; None when neither does."""
+    for place in (lake, replicas(lake, key)):
+        table = place.table(key, name)
+        state = table.at(read.version)
+        if state is not None and state.data_version == read.data_version:
+            return table, state
+    return None
 
 
 @dataclass
@@ -107,18 +119,23 @@ class RecordedRows:
         """The rows whose ``column`` is one of the values; none when the model was made without such a table."""
         if name not in self.versions:
             return []
-        table, values = self.lake.table(self.key, name), list(values)
+        table, values = self._table(name), list(values)
         try:
             return table.rows_with(column, values, columns, self.versions[name].version)
         except FileNotFoundError:
             self.removed.add(name)
             return table.rows_with(column, values, columns)
 
+    def _table(self, name: str) -> LakeTable:
+        made = self.versions[name]
+        found = recorded(self.lake, self.key, name, InputVersion(made.version, made.data_version))
+        return found[0] if found else self.lake.table(self.key, name)
+
     def decisions_on(self, turn_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """The review decision in force on each turn that was decided on."""
         if REVIEW_DECISIONS.name not in self.versions:
             return {}
-        table, wanted = self.lake.table(self.key, REVIEW_DECISIONS.name), set(turn_ids)
+        table, wanted = self._table(REVIEW_DECISIONS.name), set(turn_ids)
         columns = [name for name in table.table.schema.names if name != "texts"]
         version = self.versions[REVIEW_DECISIONS.name].version
         found: dict[str, dict[str, Any]] = {}

@@ -49,6 +49,8 @@ def _what(turn: Mapping[str, Any]) -> str:
     asked = f"On {moment(turn['served_at'])} somebody asked “{turn['text']}”"
     if turn["category"] == "failed":
         return f"{asked}, and the bot said that it had not understood."
+    if turn["category"] == "error":
+        return f"{asked}, and the bot could not answer: it failed, or took too long; the service's log says why."
     if turn["category"] == "similar":
         return f"{asked}, and the bot was not sure, so it offered suggestions."
     said = f"the bot answered “{turn['answer']}”" if turn["answer"] else "the bot recognised it"

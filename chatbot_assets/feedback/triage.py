@@ -29,7 +29,8 @@ class FailedAndDissatisfied:
 
     A user's verdict counts before the bot's own: an answer that did not help is dissatisfying however sure the bot was.
     The most urgent are dissatisfied users, then failed turns that were nearly understood, then suggestions without a
-    choice; a chosen suggestion only needs confirmation, and praise is kept for the record.
+    choice; a chosen suggestion only needs confirmation, and praise is kept for the record. What could not be answered
+    at all says nothing about the data, so nobody is shown it.
     """
 
     def __call__(self, turn: Mapping[str, Any]) -> Triaged | None:

@@ -199,7 +199,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
             ("session_id", "user_id", "answer", "intent", "candidates", "satisfied", "chosen_candidate"),
             unique="fails",
         ),
-        allowed("category", "answered", "similar", "failed", effect="fails"),
+        allowed("category", "answered", "similar", "failed", "error", effect="fails"),
         Check(
             "known_deployments",
             "Every turn was answered by a deployment of the bot.",

@@ -1,16 +1,21 @@
 """A deployment that was made in one home and is brought to another one: staging and production."""
 
+import json
+import shutil
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
-from small_bot import SmallBot
+from small_bot import SmallBot, row
 
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.ask import run as ask
 from chatbot_assets.commands.import_deployment import describe
 from chatbot_assets.commands.import_deployment import run as import_deployment
 from chatbot_assets.commands.promote import run as promote
+from chatbot_assets.explain.explanation import explain_turn
 from chatbot_assets.quality.audit import audit_table
 
 QUESTION = "Tell me about my parcel"
@@ -34,7 +39,7 @@ def production(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallBot:
     return bot
 
 
-def bring(staging: SmallBot, deployment: str | None = None) -> dict[str, str]:
+def bring(staging: SmallBot, deployment: str | None = None) -> dict[str, Any]:
     return import_deployment(
         staging.key, staging.home.root, deployment=deployment, reason="tried by five people", actor="kim"
     )
@@ -97,3 +102,34 @@ def test_what_is_no_other_home_is_told(bot: SmallBot, production: SmallBot, tmp_
     production.home.lake.mkdir(parents=True)
     with pytest.raises(UserError, match="is this home itself"):
         bring(production)
+
+
+def test_an_answer_of_production_is_explained_there_as_it_would_be_in_staging(
+    bot: SmallBot, production: SmallBot
+) -> None:
+    """Also when staging is gone, and for a deployment that another one has followed; what is here is not copied again."""
+    turns = []
+    for number in range(2):
+        report = bring(bot)
+        assert report["lineage"]["bytes"] > 0 and report["lineage"]["missing"] == 0
+        assert f"copied to explain its answers: {report['lineage']['files']} files, " in describe(report)
+        turns.append(ask(production.key, QUESTION) | {"text": QUESTION, "served_at": datetime.now(UTC)})
+        turns[-1] |= {"latency_ms": 1.0, "candidates": json.dumps(turns[-1]["candidates"])}
+        if number == 0:
+            wanted = [explain_turn(bot.lake, bot.home.cache, bot.key, turns[0])]
+            first = report["lineage"]["files"]
+            bot.land("more.jsonl", [row("Where is my umbrella", "weather")])
+            assert bot.refresh().success
+        else:
+            wanted.append(explain_turn(bot.lake, bot.home.cache, bot.key, turns[1]))
+            assert report["lineage"]["files"] < first
+    shutil.rmtree(bot.root)
+    for turn, there in zip(turns, wanted, strict=True):
+        here = explain_turn(production.lake, production.home.cache, production.key, turn)
+        assert here["limits"] == [] and here["evidence"]["rows"]
+        assert here["evidence"] == there["evidence"]
+        assert {name: found["data_version"] for name, found in here["versions"].items()} == {
+            name: found["data_version"] for name, found in there["versions"].items()
+        }
+        assert here["evidence"]["rows"][0]["origins"][0]["file"] == "home.jsonl"
+    assert production.state.blocked == "it has no data here; its deployments are imported"

@@ -15,7 +15,17 @@ from chatbot_assets import alert_sensor, alerts
 from chatbot_assets.alert_sensor import alerts as sensor
 from chatbot_assets.alerts import WEBHOOK
 from chatbot_assets.bot import bot_file
+from chatbot_assets.deploy.life import take_back
 from resources import attempts, verifications
+
+NEVER = """
+from chatbot_assets.deploy.verification import Verification
+
+
+class Never:
+    def __call__(self, folder, config, sample):
+        return Verification(False, "it says nothing", None)
+"""
 
 
 class Receiver:
@@ -145,6 +155,49 @@ def test_a_new_deployment_is_announced(tick: Ticks, webhook: Receiver) -> None:
     webhook.said()
     tick()
     assert webhook.said() == []
+
+
+def test_a_rollback_is_announced_as_one_with_the_reason_that_was_given(tick: Ticks, webhook: Receiver) -> None:
+    bot = tick.bot
+    first = bot.live
+    bot.configure(messages={"failed": "Pardon?"})
+    assert first and bot.refresh().success and bot.live
+    tick()
+    second = bot.live.deployment_id
+    webhook.said()
+    assert take_back(bot.table("deployments"), second, first.deployment_id, actor="kim", reason="it was <rude>")
+    tick()
+    (body,) = webhook.taken
+    assert (body["event"], body["reason"], body["deployment_id"]) == (
+        "rolled back",
+        "it was <rude>",
+        first.deployment_id,
+    )
+    assert body["text"].endswith(f"; {second[:12]} was taken back: it was &lt;rude&gt;")
+    assert webhook.said() == [("rolled back", KEY)]
+    tick()
+    assert webhook.said() == []
+
+
+def test_a_rejection_is_announced_once_with_what_the_verification_found(
+    tick: Ticks, webhook: Receiver, write_module: Callable[[str, str], str]
+) -> None:
+    bot = tick.bot
+    write_module("never", NEVER)
+    bot.configure(deploy={"verification": {"use": "never:Never"}})
+    bot.refresh()
+    assert bot.rows("deployments")[-1]["event"] == "rejected" and bot.state.blocked
+    tick()
+    (body,) = webhook.taken
+    assert (body["event"], body["reason"]) == ("rejected", "it says nothing")
+    assert bot.live and body["deployment_id"] == bot.live.deployment_id, "what goes on answering"
+    webhook.said()
+    tick()
+    assert webhook.said() == [], "that it is blocked by that goes without saying"
+    bot.configure()
+    bot.refresh()
+    tick()
+    assert ("healed", KEY) in webhook.said()
 
 
 def test_further_attempts_at_the_same_thing_are_no_news_and_a_bot_that_is_tried_again_is_not_healed_yet(

