@@ -38,6 +38,7 @@ ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE = "answers_as_recorded", "no_worse_tha
 def watch_deployments(
     context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]
 ) -> Iterator[dg.AssetCheckResult]:
+    from chatbot_assets.auditing import note_events
     from chatbot_assets.deploy.live_check import NotVerifiableError, take_back_if_wrong, verify_live
     from chatbot_assets.deploy.watch import watch
 
@@ -62,6 +63,7 @@ def watch_deployments(
         metadata=_live_again(back_to),
     )
     watched = watch(Lake(home.lake), key, limits, actor)
+    note_events(home, key.partition(".")[0])
     yield dg.AssetCheckResult(
         asset_key=DEPLOYMENTS.name,
         check_name=NO_WORSE_THAN_BEFORE,

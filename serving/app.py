@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -22,9 +22,11 @@ from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
 from serving.logs import log_as_json
 from serving.metrics import MEDIA_TYPE, Metrics
+from serving.origin import Origin, require_this_machine
 from serving.pages import add_pages
+from serving.people.directory import Directory
+from serving.people.oidc import Settings, SingleSignOn
 from serving.problems import answer_with_problems
-from serving.tokens import TOKENS_FILE
 from serving.verification import verification_routes
 
 DAGSTER_URL = "CHATBOT_DAGSTER_URL"
@@ -39,11 +41,17 @@ def service() -> FastAPI:
     log_as_json()
     # A batch's matrices are small: a second thread would cost more than it gains, and a core that requests need.
     threadpool_limits(1, "blas")
-    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL))
+    home = Home.from_environment()
+    return create_app(
+        home, os.environ.get(DAGSTER_URL), Origin.from_environment(), Settings.from_environment(home.root)
+    )
 
 
-def create_app(home: Home, dagster: str | None = None) -> FastAPI:
-    """The service over a home's lake and tokens; ``dagster`` is the address of Dagster's UI for the pages' links."""
+def create_app(
+    home: Home, dagster: str | None = None, origin: Origin | None = None, oidc: Settings | None = None
+) -> FastAPI:
+    """The service over a home's lake and people; ``dagster`` is the address of Dagster's UI for the pages' links."""
+    origin = origin or Origin()
 
     metrics = Metrics()
 
@@ -64,21 +72,23 @@ def create_app(home: Home, dagster: str | None = None) -> FastAPI:
 
     app = FastAPI(title="Chatbot service", lifespan=lifespan, openapi_url=None)
     app.add_middleware(Admission, metrics=metrics)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, origin=origin)
     answer_with_problems(app)
-    access = Access(home.root / TOKENS_FILE)
+    directory = Directory(home)
+    access = Access(directory, origin)
     app.include_router(chat_routes(access))
     app.include_router(verification_routes(access))
     explaining = Explaining(home)
     app.include_router(explain_routes(access, explaining))
-    add_pages(app, home, access, explaining, dagster)
+    sign_on = SingleSignOn(oidc, directory.store) if oidc else None
+    add_pages(app, home, access, explaining, dagster, sign_on)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "alive"}
 
-    @app.get("/metrics")
+    @app.get("/metrics", dependencies=[Depends(require_this_machine)])
     async def counted() -> Response:
         """What this process counts, for Prometheus."""
         return Response(metrics.text(), media_type=MEDIA_TYPE)

@@ -13,7 +13,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-from chatbot_assets.bot import KEY
+from resources.tenancy import owns
 from serving.access import Access
 from serving.admission import RETRY_AFTER
 from serving.batching import Batcher
@@ -22,6 +22,7 @@ from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
+from serving.people.roles import Permission, Person
 from serving.responder import FAILED
 
 TEXT_LIMIT = 2_000
@@ -70,7 +71,7 @@ class Chat:
         Raises:
             HTTPException: 404 when it has none of that name, also when another tenant has.
         """
-        bot = self.bots.get(key) if _belongs(key, owner) else None
+        bot = self.bots.get(key) if owns(owner, key) else None
         if bot is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no deployed bot {key}")
         return bot
@@ -154,7 +155,7 @@ class Chat:
             HTTPException: 404 when the tenant's bot never served it, 503 when that cannot be said yet.
         """
         try:
-            turn = self._log.find(key, turn_id) if _belongs(key, owner) else None
+            turn = self._log.find(key, turn_id) if owns(owner, key) else None
         except NotYetError:
             detail = "the turn is still on its way into the table; send it again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
@@ -164,7 +165,7 @@ class Chat:
 
     def describe(self, owner: str) -> list[dict[str, Any]]:
         """The tenant's deployed bots."""
-        listed = [(key, self.bots.get(key)) for key in self.bots.names() if _belongs(key, owner)]
+        listed = [(key, self.bots.get(key)) for key in self.bots.names() if owns(owner, key)]
         return [_describe(key, bot) for key, bot in listed if bot]
 
 
@@ -180,31 +181,31 @@ def chat_routes(access: Access) -> APIRouter:
 
     @router.get("")
     def bots(
-        owner: Annotated[str, Depends(access.tenant)], chat: Annotated[Chat, Depends(chat_of)]
+        asks: Annotated[Person, Depends(access.may(Permission.READ))], chat: Annotated[Chat, Depends(chat_of)]
     ) -> dict[str, list[dict[str, Any]]]:
         """The tenant's deployed bots."""
-        return {"bots": chat.describe(owner)}
+        return {"bots": chat.describe(asks.tenant)}
 
     @router.post("/{key}/chat")
     async def answer(
         key: str,
         turn: ChatRequest,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.CHAT))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> JSONResponse:
         """Answers one turn."""
-        return JSONResponse(await chat.answer(owner, key, turn))
+        return JSONResponse(await chat.answer(asks.tenant, key, turn))
 
     @router.post("/{key}/turns/{turn_id}/feedback")
     def feedback(
         key: str,
         turn_id: str,
         said: FeedbackRequest,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.FEEDBACK))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> dict[str, Any]:
         """Takes what a user thinks of a turn."""
-        return chat.judge(owner, key, turn_id, said)
+        return chat.judge(asks.tenant, key, turn_id, said)
 
     return router
 
@@ -212,10 +213,6 @@ def chat_routes(access: Access) -> APIRouter:
 def _not_kept(error: OSError) -> HTTPException:
     detail = f"nothing can be kept: {error.strerror or 'the disk does not answer'}; make room on the service's disk"
     return HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER)
-
-
-def _belongs(key: str, owner: str) -> bool:
-    return bool(KEY.match(key)) and key.partition(".")[0] == owner
 
 
 def _describe(key: str, bot: LiveBot) -> dict[str, Any]:

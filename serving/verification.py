@@ -9,6 +9,7 @@ from chatbot_assets.bot import config_hash
 from chatbot_assets.deploy.agreement import answers
 from serving.access import Access
 from serving.chat import Chat, chat_of
+from serving.people.roles import Permission, Person
 
 TEXTS = 50
 """The most texts that are asked at once."""
@@ -30,11 +31,11 @@ def verification_routes(access: Access) -> APIRouter:
     def verification(
         key: str,
         asked: VerificationRequest,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.READ))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> dict[str, Any]:
         """The deployment that answers, and its first candidate, score and milliseconds for each text."""
-        bot = chat.live(owner, key)
+        bot = chat.live(asks.tenant, key)
         return {
             "deployment_id": bot.deployment.deployment_id,
             "model_id": bot.deployment.model_id,

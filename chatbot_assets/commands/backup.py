@@ -37,6 +37,9 @@ def run(target: Path, *, with_tokens: bool) -> dict[str, Any]:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"the backup was not made: {error}") from error
+    for tenant in sorted({key.partition(".")[0] for key in about["bots"]}):
+        act = Act("exported", getpass.getuser(), "command", about="backup", details={"tokens": str(with_tokens).lower()})
+        AuditLog(home.root, tenant).add(act)
     return {
         "archive": str(target),
         "bytes": target.stat().st_size,

@@ -3,6 +3,7 @@
 import getpass
 from typing import Any
 
+from chatbot_assets.auditing import note_events
 from chatbot_assets.bot import load_bot
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.versions import who_was_first
@@ -31,6 +32,7 @@ def run(key: str, *, reason: str, actor: str | None) -> dict[str, Any]:
         put_live(table, past, waiting, actor=actor or getpass.getuser(), reason=reason)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
+    note_events(home, key.partition(".")[0])
     return {
         "bot": key,
         "deployment_id": waiting["deployment_id"],
