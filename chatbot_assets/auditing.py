@@ -10,8 +10,7 @@ from typing import Any
 
 from resources.audit import Act, AuditLog
 from resources.environment import Home
-from resources.lakehouse import LakeTable
-from resources.tenancy import TenantLake
+from resources.lakehouse import Lake, LakeTable
 
 DEPLOYED = ("event_id", "deployment_id", "event", "at", "actor")
 DECIDED = ("decision_id", "turn_ids", "action", "decided_at", "reviewer")
@@ -24,7 +23,7 @@ def note_events(home: Home, tenant: str) -> AuditLog:
         LakeError: when a table cannot be read.
         OSError: when the log cannot be written.
     """
-    log, lake = AuditLog(home.root, tenant), TenantLake(home.lake, tenant)
+    log, lake = AuditLog(home.root, tenant), Lake(home.lake)
     found = []
     for folder in sorted(home.lake.glob(f"{tenant}/*/")):
         key = f"{tenant}.{folder.name}"

@@ -7,12 +7,14 @@ from resources.audit import Act, AuditLog
 from resources.environment import Home
 from serving.people.accounts import Account, Accounts
 from serving.people.api_tokens import ApiTokens
-from serving.people.roles import How, Person
+from serving.people.roles import ADMINISTRATOR, How, Person
 from serving.people.sessions import Sessions
 from serving.people.store import FILE, Store
 from serving.people.throttle import Throttle, account_source, address_source
 from serving.tokens import TOKENS_FILE
 
+FIRST = "admin"
+"""The name of a tenant's first account."""
 NOBODY = "an unknown account"
 """Who tried, when there is no such account: people write their password into the wrong field."""
 
@@ -75,3 +77,22 @@ class Directory:
         if account or self.accounts.listed(tenant):
             actor = account.name if account else NOBODY
             self.audit(tenant, Act("sign_in", actor, How.PASSWORD, outcome=outcome))
+
+
+def first_administrator(directory: Directory, tenant: str) -> str | None:
+    """A one-time link for a tenant's first account; None when somebody can manage its accounts already.
+
+    There is no default password: until the link is used nobody can sign in with the account.
+    """
+    if not directory.accounts.without_administrator(tenant):
+        return None
+    accounts = directory.accounts
+    waiting = next((one.name for one in accounts.listed(tenant) if ADMINISTRATOR in one.roles), None)
+    if waiting is None:
+        waiting = FIRST
+        if accounts.find(tenant, FIRST):
+            accounts.set_roles(tenant, FIRST, [ADMINISTRATOR])
+        else:
+            accounts.add(tenant, FIRST, [ADMINISTRATOR])
+        directory.audit(tenant, Act("person_added", "chatbot up", "command", about=FIRST))
+    return accounts.invite(tenant, waiting)
