@@ -287,6 +287,120 @@ def decide(key: str, turn_ids: tuple[str, ...], as_json: bool, **options: Any) -
     _show(run(key, turn_ids, **options), as_json, describe)
 
 
+@main.group()
+def people() -> None:
+    """Who has an account at a tenant, and what they may do: add, list, role, reset, remove."""
+
+
+@people.command("add")
+@click.argument("tenant")
+@click.argument("name")
+@click.option("--role", "roles", multiple=True, required=True, help="A role; may be given several times.")
+@JSON_OPTION
+def people_add(tenant: str, name: str, roles: tuple[str, ...], as_json: bool) -> None:
+    """Make the account NAME, and a link that sets its password once."""
+    from chatbot_assets.commands import people as command
+
+    _show(command.add(tenant, name, roles), as_json, command.describe)
+
+
+@people.command("list")
+@click.argument("tenant")
+@JSON_OPTION
+def people_list(tenant: str, as_json: bool) -> None:
+    """The accounts of TENANT."""
+    from chatbot_assets.commands import people as command
+
+    _show(command.listed(tenant), as_json, command.describe)
+
+
+@people.command("role")
+@click.argument("tenant")
+@click.argument("name")
+@click.argument("roles", nargs=-1, required=True, metavar="ROLE...")
+@JSON_OPTION
+def people_role(tenant: str, name: str, roles: tuple[str, ...], as_json: bool) -> None:
+    """Give the account NAME these roles instead of its own; counts at once."""
+    from chatbot_assets.commands import people as command
+
+    _show(command.set_roles(tenant, name, roles), as_json, command.describe)
+
+
+@people.command("reset")
+@click.argument("tenant")
+@click.argument("name")
+@JSON_OPTION
+def people_reset(tenant: str, name: str, as_json: bool) -> None:
+    """Take the password of NAME away, end the sessions, and make a link that sets another one."""
+    from chatbot_assets.commands import people as command
+
+    _show(command.reset(tenant, name), as_json, command.describe)
+
+
+@people.command("remove")
+@click.argument("tenant")
+@click.argument("name")
+@JSON_OPTION
+def people_remove(tenant: str, name: str, as_json: bool) -> None:
+    """Remove the account NAME and end its sessions."""
+    from chatbot_assets.commands import people as command
+
+    _show(command.remove(tenant, name), as_json, command.describe)
+
+
+@main.group()
+def tokens() -> None:
+    """API tokens of a tenant, for machines: add, list, revoke."""
+
+
+@tokens.command("add")
+@click.argument("tenant")
+@click.argument("name")
+@click.option("--scope", "scopes", multiple=True, required=True, help="chat, feedback, read, review or admin; several.")
+@click.option("--days", default=365, show_default=True, help="How long it can be used.")
+@JSON_OPTION
+def tokens_add(tenant: str, name: str, scopes: tuple[str, ...], days: int, as_json: bool) -> None:
+    """Make the token NAME and show it, this once."""
+    from chatbot_assets.commands import tokens as command
+
+    _show(command.add(tenant, name, scopes, days), as_json, command.describe)
+
+
+@tokens.command("list")
+@click.argument("tenant")
+@JSON_OPTION
+def tokens_list(tenant: str, as_json: bool) -> None:
+    """The tokens of TENANT: what they may do, until when, and when they were used last."""
+    from chatbot_assets.commands import tokens as command
+
+    _show(command.listed(tenant), as_json, command.describe)
+
+
+@tokens.command("revoke")
+@click.argument("tenant")
+@click.argument("name")
+@JSON_OPTION
+def tokens_revoke(tenant: str, name: str, as_json: bool) -> None:
+    """End the token NAME at once."""
+    from chatbot_assets.commands import tokens as command
+
+    _show(command.revoke(tenant, name), as_json, command.describe)
+
+
+@main.command()
+@click.argument("tenant")
+@click.option("--expect", default=None, metavar="HASH", help="A last hash that was kept: it must be in the record.")
+@JSON_OPTION
+def audit(tenant: str, expect: str | None, as_json: bool) -> None:
+    """Who did what at TENANT, and whether the record is whole; exit status 1 when not."""
+    from chatbot_assets.commands.audit import describe, run
+
+    report = run(tenant, expect=expect)
+    _show(report, as_json, describe)
+    if not report["whole"]:
+        sys.exit(1)
+
+
 @main.command()
 @click.argument("engine", type=click.Choice(["local"]))
 @click.option(
@@ -302,7 +416,7 @@ def setup(engine: str, repository: str | None, as_json: bool) -> None:
 
 @main.command()
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--with-tokens", is_flag=True, help="Also copy tokens.json, which holds secrets.")
+@click.option("--with-tokens", is_flag=True, help="Also copy tokens.json and people.sqlite, which hold secrets.")
 @JSON_OPTION
 def backup(target: Path, with_tokens: bool, as_json: bool) -> None:
     """Copy the home and the bot files into the archive TARGET (.tar.zst or .tar.gz), also while all runs."""

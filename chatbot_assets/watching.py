@@ -48,6 +48,7 @@ TRIAL_NO_WORSE = "trial_no_worse"
 def watch_deployments(
     context: dg.AssetCheckExecutionContext, home: dg.ResourceParam[Home]
 ) -> Iterator[dg.AssetCheckResult]:
+    from chatbot_assets.auditing import note_events
     from chatbot_assets.deploy.live_check import (
         NotVerifiableError,
         end_trial_if_wrong,
@@ -80,6 +81,7 @@ def watch_deployments(
         metadata=_live_again(back_to),
     )
     watched = watch(Lake(home.lake), key, limits.watch, actor)
+    note_events(home, key.partition(".")[0])
     yield dg.AssetCheckResult(
         asset_key=DEPLOYMENTS.name,
         check_name=NO_WORSE_THAN_BEFORE,

@@ -1,29 +1,49 @@
-"""Who asks: every request for a tenant's data shows the tenant's token, or the session of somebody who signed in."""
+"""Who asks: every request for a tenant's data shows an API token, or the session of somebody who signed in."""
 
+import hmac
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from pathlib import Path
 
-from fastapi import HTTPException, Request
+from fastapi import HTTPException, Request, Response
 
-from serving.sessions import SESSION_SECONDS, new_session, tenant_of_session
-from serving.tokens import KnownTokens, tenant_of
+from resources.audit import Act
+from serving.forms import form_of
+from serving.origin import Origin
+from serving.people.directory import Directory
+from serving.people.roles import Permission, Person
+from serving.people.sessions import LONGEST_SECONDS, Identity
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+CSRF_FIELD = "csrf"
 
 
 class Access:
-    """Finds the tenant of a request by the tokens in a file, which may change while the service runs."""
+    """Finds who makes a request, and whether they may; tokens and sessions may end while the service runs."""
 
-    def __init__(self, tokens: Path) -> None:
-        self._tokens = KnownTokens(tokens)
+    def __init__(self, directory: Directory, origin: Origin) -> None:
+        self.directory = directory
+        self.origin = origin
 
-    async def tenant(self, request: Request) -> str:
-        """The tenant that asks; a dependency of every route with a tenant's data.
+    def may(self, permission: Permission) -> Callable[[Request], Awaitable[Person]]:
+        """A dependency: who asks, if they may do this. Every route with a tenant's data has one.
 
-        Raises:
-            HTTPException: 401 without a valid token or session, 403 when a page of another origin uses the session.
+        The dependency raises HTTPException: 401 without a valid token or session, 403 without the permission, or when a
+        session is used by a page of another origin or by a form without the session's own CSRF token.
         """
-        found = self._by_token(request) if "authorization" in request.headers else self.signed_in(request)
+
+        async def person(request: Request) -> Person:
+            found = await self.person(request)
+            if not found.may(permission):
+                raise HTTPException(
+                    HTTPStatus.FORBIDDEN, f"{found.name} may not do this; it needs the permission {permission.value!r}"
+                )
+            return found
+
+        return person
+
+    async def person(self, request: Request) -> Person:
+        """Who asks, whatever they may do; a dependency like those of :meth:`may`."""
+        found = self._by_token(request) if "authorization" in request.headers else await self._by_session(request)
         if not found:
             raise HTTPException(
                 HTTPStatus.UNAUTHORIZED,
@@ -32,48 +52,68 @@ class Access:
             )
         return found
 
-    def signed_in(self, request: Request) -> str | None:
-        """The tenant of the browser's session, if there is one.
+    def signed_in(self, request: Request) -> Person | None:
+        """Who has signed in with this browser, for pages that show something to strangers too."""
+        return self.directory.sessions.person(request.cookies.get(self._cookie(request), ""))
+
+    def begin(self, request: Request, response: Response, who: Identity) -> None:
+        """Begins a session with an id of its own; the one that the browser had ends."""
+        self.end(request, response)
+        self._set_cookie(request, response, self.directory.sessions.begin(who), LONGEST_SECONDS)
+
+    def end(self, request: Request, response: Response) -> None:
+        """Ends the browser's session, if it has one."""
+        before = self.signed_in(request)
+        if before:
+            self.directory.sessions.end(before)
+        self._set_cookie(request, response, "", 0)
+
+    def audit(self, person: Person, event: str, *, bot: str | None = None, about: str | None = None) -> None:
+        """Notes what somebody did through the service; never give it a password, a token or a user's text.
 
         Raises:
-            HTTPException: 403 when a page of another origin uses the session to change something.
+            OSError: when it cannot be written; then it must not be done.
         """
-        found = tenant_of_session(request.cookies.get(_cookie(request), ""), self._tokens.now())
+        self.directory.audit(person.tenant, Act(event, person.name, person.how, bot=bot, about=about))
+
+    def _by_token(self, request: Request) -> Person | None:
+        scheme, _, token = request.headers["authorization"].partition(" ")
+        found = self.directory.tokens.find(token) if scheme.lower() == "bearer" else None
+        if found is None:
+            return None
+        who = Identity.of_token(found)
+        return Person(who.tenant, who.name, who.how, found.scopes)
+
+    async def _by_session(self, request: Request) -> Person | None:
+        found = self.signed_in(request)
         if found and request.method not in SAFE_METHODS:
-            require_same_origin(request)
+            self.origin.require_same(request)
+            # Another origin cannot send JSON without being asked for leave first; forms it can.
+            if not request.headers.get("content-type", "").startswith("application/json"):
+                require_csrf(found, await form_of(request))
         return found
 
-    def new_session(self, request: Request, token: str) -> dict[str, str] | None:
-        """The cookie of a new session for whoever has a tenant's token; None when the token is nobody's."""
-        tenant = tenant_of(token, self._tokens.now())
-        return _set_cookie(request, new_session(tenant, token), SESSION_SECONDS) if tenant else None
+    def _cookie(self, request: Request) -> str:
+        if self._is_secure(request):
+            return "__Host-chatbot-session"
+        # Cookies do not know ports: two services on one machine must not end each other's sessions.
+        return f"chatbot-session-{request.url.port or 80}"
 
-    def end_session(self, request: Request) -> dict[str, str]:
-        """What makes the browser forget its session."""
-        return _set_cookie(request, "", 0)
+    def _is_secure(self, request: Request) -> bool:
+        return self.origin.of(request).startswith("https:")
 
-    def _by_token(self, request: Request) -> str | None:
-        scheme, _, token = request.headers["authorization"].partition(" ")
-        return tenant_of(token, self._tokens.now()) if scheme.lower() == "bearer" else None
+    def _set_cookie(self, request: Request, response: Response, value: str, seconds: int) -> None:
+        name, secure = self._cookie(request), self._is_secure(request)
+        response.headers["Set-Cookie"] = f"{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict" + (
+            "; Secure" if secure else ""
+        )
 
 
-def require_same_origin(request: Request) -> None:
-    """Refuses what another origin's page sends: browsers say the origin with every request that may change something.
-
-    Other ports of this machine are the same *site*, so the cookie's SameSite does not keep them out.
+def require_csrf(person: Person, form: dict[str, str]) -> None:
+    """Refuses a form that was not made for this session.
 
     Raises:
         HTTPException: 403.
     """
-    if request.headers.get("origin") != f"{request.url.scheme}://{request.headers['host']}":
-        raise HTTPException(HTTPStatus.FORBIDDEN, "only this service's own pages may do this without a token")
-
-
-def _cookie(request: Request) -> str:
-    # Cookies do not know ports: two services on one machine must not end each other's sessions.
-    return f"chatbot-session-{request.url.port or 80}"
-
-
-def _set_cookie(request: Request, value: str, seconds: int) -> dict[str, str]:
-    cookie = f"{_cookie(request)}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Strict"
-    return {"Set-Cookie": cookie}
+    if not hmac.compare_digest(form.get(CSRF_FIELD, "").encode(), person.csrf.encode()):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "the form is not of this session; load the page again")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse, Response
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -23,10 +23,12 @@ from serving.explaining import Explaining, explain_routes
 from serving.guard import Guard
 from serving.logs import log_as_json
 from serving.metrics import MEDIA_TYPE, Metrics, shared_folder
+from serving.origin import Origin, require_this_machine
 from serving.pages import add_pages
+from serving.people.directory import Directory
+from serving.people.oidc import Settings, SingleSignOn
 from serving.problems import answer_with_problems
 from serving.shadows import Shadows
-from serving.tokens import TOKENS_FILE
 from serving.tracing import Traced, tracer_provider
 from serving.verification import verification_routes
 from serving.writer import WAITING, Writer
@@ -43,17 +45,34 @@ def service() -> FastAPI:
     log_as_json()
     # A batch's matrices are small: a second thread would cost more than it gains, and a core that requests need.
     threadpool_limits(1, "blas")
-    return create_app(Home.from_environment(), os.environ.get(DAGSTER_URL), writes=False)
+    home = Home.from_environment()
+    return create_app(
+        home,
+        os.environ.get(DAGSTER_URL),
+        Origin.from_environment(),
+        Settings.from_environment(home.root),
+        writes=False,
+    )
 
 
-def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -> FastAPI:
-    """The service over a home's lake and tokens.
+def create_app(
+    home: Home,
+    dagster: str | None = None,
+    origin: Origin | None = None,
+    oidc: Settings | None = None,
+    *,
+    writes: bool = True,
+) -> FastAPI:
+    """The service over a home's lake and people.
 
     Args:
         home: where everything is.
         dagster: the address of Dagster's UI, for the pages' links.
+        origin: where browsers reach the service; this machine by default.
+        oidc: single sign-on, where it is configured.
         writes: whether this process also brings turns into the tables, by a thread; otherwise a process beside it does.
     """
+    origin = origin or Origin()
     metrics, provider = Metrics(), tracer_provider()
 
     @asynccontextmanager
@@ -88,24 +107,26 @@ def create_app(home: Home, dagster: str | None = None, *, writes: bool = True) -
     if provider:
         app.add_middleware(Traced, provider=provider)
     app.add_middleware(Admission, metrics=metrics)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, origin=origin)
     answer_with_problems(app)
-    access = Access(home.root / TOKENS_FILE)
+    directory = Directory(home)
+    access = Access(directory, origin)
     app.include_router(chat_routes(access))
     app.include_router(verification_routes(access))
     explaining = Explaining(home)
     app.include_router(explain_routes(access, explaining))
-    add_pages(app, home, access, explaining, dagster)
+    sign_on = SingleSignOn(oidc, directory.store) if oidc else None
+    add_pages(app, home, access, explaining, dagster, sign_on)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """The process is alive."""
         return {"status": "alive"}
 
-    @app.get("/metrics")
+    @app.get("/metrics", dependencies=[Depends(require_this_machine)])
     async def counted(request: Request) -> Response:
         """What all processes of the service count, for Prometheus; with a tenant's token, also by its bots."""
-        tenant = await access.tenant(request) if "authorization" in request.headers else None
+        tenant = (await access.person(request)).tenant if "authorization" in request.headers else None
         return Response(metrics.text(tenant, shared_folder()), media_type=MEDIA_TYPE)
 
     @app.get("/readyz")

@@ -13,16 +13,17 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
-from chatbot_assets.bot import KEY
 from chatbot_assets.deploy.record import Deployment
+from resources.tenancy import owns
 from serving.access import Access
 from serving.admission import RETRY_AFTER
 from serving.batching import Batcher
-from serving.bots import LiveBots, Loaded, NotLoadedError
+from serving.bots import LiveBot, LiveBots, Loaded, NotLoadedError
 from serving.conversation_log import ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
+from serving.people.roles import Permission, Person
 from serving.responder import FAILED, Reply
 from serving.shadows import Shadows
 from serving.tracing import note, part
@@ -80,7 +81,7 @@ class Chat:
         Raises:
             HTTPException: 404 when it has none of that name, also when another tenant has.
         """
-        deployment = self.bots.deployment(key) if _belongs(key, owner) else None
+        deployment = self.bots.deployment(key) if owns(owner, key) else None
         if deployment is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no deployed bot {key}")
         return deployment
@@ -115,7 +116,9 @@ class Chat:
         try:
             async with asyncio.timeout(TURN_SECONDS):
                 # Others wait for the same loading, so a turn that is given up must not end it.
-                loaded = self.bots.loaded(key) or await asyncio.shield(asyncio.wrap_future(self.bots.load(key)))
+                loaded = self.bots.loaded(key)
+                if loaded is None:
+                    loaded = await asyncio.shield(asyncio.wrap_future(self.bots.load(key)))
                 bot = loaded.for_session(turn.session_id)
                 note(bot=key, deployment_id=bot.deployment.deployment_id)
                 with part("answer"):
@@ -222,7 +225,7 @@ class Chat:
             HTTPException: 404 when the tenant's bot never served it, 503 when that cannot be said yet.
         """
         try:
-            turn = self._log.find(key, turn_id) if _belongs(key, owner) else None
+            turn = self._log.find(key, turn_id) if owns(owner, key) else None
         except NotYetError:
             detail = "the turn is still on its way into the table; send it again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
@@ -232,7 +235,7 @@ class Chat:
 
     def describe(self, owner: str) -> list[dict[str, Any]]:
         """The tenant's deployed bots."""
-        listed = [(key, self.bots.deployment(key)) for key in self.bots.names() if _belongs(key, owner)]
+        listed = [(key, self.bots.deployment(key)) for key in self.bots.names() if owns(owner, key)]
         return [_describe(key, deployment) for key, deployment in listed if deployment]
 
 
@@ -248,31 +251,31 @@ def chat_routes(access: Access) -> APIRouter:
 
     @router.get("")
     def bots(
-        owner: Annotated[str, Depends(access.tenant)], chat: Annotated[Chat, Depends(chat_of)]
+        asks: Annotated[Person, Depends(access.may(Permission.READ))], chat: Annotated[Chat, Depends(chat_of)]
     ) -> dict[str, list[dict[str, Any]]]:
         """The tenant's deployed bots."""
-        return {"bots": chat.describe(owner)}
+        return {"bots": chat.describe(asks.tenant)}
 
     @router.post("/{key}/chat")
     async def answer(
         key: str,
         turn: ChatRequest,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.CHAT))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> JSONResponse:
         """Answers one turn."""
-        return JSONResponse(await chat.answer(owner, key, turn))
+        return JSONResponse(await chat.answer(asks.tenant, key, turn))
 
     @router.post("/{key}/turns/{turn_id}/feedback")
     def feedback(
         key: str,
         turn_id: str,
         said: FeedbackRequest,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.FEEDBACK))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> dict[str, Any]:
         """Takes what a user thinks of a turn."""
-        return chat.judge(owner, key, turn_id, said)
+        return chat.judge(asks.tenant, key, turn_id, said)
 
     return router
 
@@ -297,10 +300,6 @@ def _asked(bot: LiveBot, turn: ChatRequest) -> dict[str, Any]:
         "deployment_id": bot.deployment.deployment_id,
         "served_at": datetime.now(UTC),
     }
-
-
-def _belongs(key: str, owner: str) -> bool:
-    return bool(KEY.match(key)) and key.partition(".")[0] == owner
 
 
 def _describe(key: str, deployment: Deployment) -> dict[str, Any]:

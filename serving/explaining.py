@@ -6,9 +6,10 @@ from fastapi import APIRouter, Depends
 
 from chatbot_assets.explain.explanation import explain_turn, find_turn
 from resources.environment import Home
-from resources.lakehouse import Lake
+from resources.tenancy import TenantLake
 from serving.access import Access
 from serving.chat import Chat, chat_of
+from serving.people.roles import Permission, Person
 
 
 class Explaining:
@@ -16,7 +17,6 @@ class Explaining:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._lake = Lake(home.lake)
 
     def of(self, chat: Chat, owner: str, key: str, turn_id: str) -> dict[str, Any]:
         """The explanation of a turn, also of one that is not written yet.
@@ -24,8 +24,8 @@ class Explaining:
         Raises:
             HTTPException: 404 when the tenant's bot never served it.
         """
-        waiting = chat.turn(owner, key, turn_id)
-        return explain_turn(self._lake, self._home.cache, key, find_turn(self._lake, key, turn_id) or waiting)
+        waiting, lake = chat.turn(owner, key, turn_id), TenantLake(self._home.lake, owner)
+        return explain_turn(lake, self._home.cache, key, find_turn(lake, key, turn_id) or waiting)
 
 
 def explain_routes(access: Access, explaining: Explaining) -> APIRouter:
@@ -36,10 +36,10 @@ def explain_routes(access: Access, explaining: Explaining) -> APIRouter:
     def explain(
         key: str,
         turn_id: str,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.READ))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> dict[str, Any]:
         """Why a turn was answered as it was."""
-        return explaining.of(chat, owner, key, turn_id)
+        return explaining.of(chat, asks.tenant, key, turn_id)
 
     return router

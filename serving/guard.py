@@ -5,11 +5,11 @@ from http import HTTPStatus
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from serving.origin import Origin
 from serving.problems import problem
 
 BODY_LIMIT = 64 * 1024
 """Bytes of a request's body: several times the longest turn."""
-LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 HEADERS = [
     (
         b"content-security-policy",
@@ -24,17 +24,21 @@ HEADERS = [
     (b"cache-control", b"no-store"),
 ]
 """What every response gets unless it says otherwise itself, as ASGI holds headers."""
+STRICT_TRANSPORT = [(b"strict-transport-security", b"max-age=31536000; includeSubDomains")]
+"""With a public address, which always has TLS; browsers ignore it without."""
 
 
 class Guard:
-    """Refuses requests for other names than loopback's, and too long bodies, before anything of them is read.
+    """Refuses requests for other names than the service's own, and too long bodies, before anything of them is read.
 
     A page anywhere on the web can make its own name lead to 127.0.0.1 (DNS rebinding) and would then be of the
     service's origin; the name it asks for gives it away.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, origin: Origin) -> None:
         self._app = app
+        self._origin = origin
+        self._headers = HEADERS + (STRICT_TRANSPORT if origin.public else [])
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,11 +49,13 @@ class Guard:
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 present = {name for name, _ in message["headers"]}
-                message["headers"] = [*message["headers"], *(pair for pair in HEADERS if pair[0] not in present)]
+                message["headers"] = [*message["headers"], *(pair for pair in self._headers if pair[0] not in present)]
             await send(message)
 
-        if _host(headers.get("host", "")) not in LOOPBACK:
-            refusal = problem(HTTPStatus.MISDIRECTED_REQUEST, "this service answers to http://127.0.0.1 only")
+        if not self._origin.answers_to(headers.get("host", "")):
+            refusal = problem(
+                HTTPStatus.MISDIRECTED_REQUEST, "this service answers to http://127.0.0.1 and CHATBOT_PUBLIC_URL only"
+            )
             await refusal(scope, receive, send_safely)
             return
         body = await _read(receive, headers.get("content-length", "0"))
@@ -62,12 +68,6 @@ class Guard:
             await refusal(scope, receive, send_safely)
             return
         await self._app(scope, _again(body, receive), send_safely)
-
-
-def _host(header: str) -> str:
-    """The name of a Host header, without the port."""
-    name, colon, port = header.rpartition(":")
-    return (name if colon and port.isdigit() else header).lower()
 
 
 async def _read(receive: Receive, announced: str) -> bytes | None:

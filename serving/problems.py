@@ -8,6 +8,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from resources.tenancy import NotYoursError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -19,13 +21,15 @@ def problem(status: HTTPStatus, detail: str, headers: Mapping[str, str] | None =
 
 def answer_with_problems(app: FastAPI) -> None:
     """Makes every error of the application a problem."""
-    for kind in (HTTPException, RequestValidationError, Exception):
+    for kind in (HTTPException, RequestValidationError, NotYoursError, Exception):
         app.add_exception_handler(kind, _handle)
 
 
 def _handle(request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, HTTPException):
         return problem(HTTPStatus(error.status_code), str(error.detail), error.headers)
+    if isinstance(error, NotYoursError):
+        return problem(HTTPStatus.NOT_FOUND, str(error))
     if isinstance(error, RequestValidationError):
         mistakes = (f"{_place(e['loc'])}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors())
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(mistakes))

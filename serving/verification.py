@@ -9,6 +9,7 @@ from chatbot_assets.bot import config_hash
 from chatbot_assets.deploy.agreement import answers
 from serving.access import Access
 from serving.chat import Chat, chat_of
+from serving.people.roles import Permission, Person
 
 TEXTS = 50
 """The most texts that are asked at once."""
@@ -32,11 +33,11 @@ def verification_routes(access: Access) -> APIRouter:
     def verification(
         key: str,
         asked: VerificationRequest,
-        owner: Annotated[str, Depends(access.tenant)],
+        asks: Annotated[Person, Depends(access.may(Permission.READ))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> dict[str, Any]:
         """The deployment that answers, and its first candidate, score and milliseconds for each text."""
-        loaded = chat.loaded(owner, key)
+        loaded = chat.loaded(asks.tenant, key)
         bot = (loaded.tried if asked.trial else None) or loaded.live
         return {
             "deployment_id": bot.deployment.deployment_id,

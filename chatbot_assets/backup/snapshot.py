@@ -24,18 +24,21 @@ from resources.lakehouse import Lake
 HOME = "home"
 BOTS = "bots"
 TOKENS_FILE = "tokens.json"
-LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "journal", "logs", "up.lock", "service.json", TOKENS_FILE})
+PEOPLE_FILE = "people.sqlite"
+SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
+SECRETS = (TOKENS_FILE, PEOPLE_FILE, *(PEOPLE_FILE + companion for companion in SQLITE_COMPANIONS))
+LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "journal", "logs", "up.lock", "service.json", *SECRETS})
 """Names in a home that have their own rule here, or that come back by themselves."""
 SQLITE_MAGIC = b"SQLite format 3\0"
-SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
 LOG_VERSION = re.compile(r"^(\d{20})\.")
 
 
 def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int]:
     """Adds a home and its bot files to an archive; gives the pinned version of every table.
 
-    Names in the archive begin with ``home/`` and ``bots/``. ``tokens.json`` holds secrets and comes only when asked
-    for. The folders ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later.
+    Names in the archive begin with ``home/`` and ``bots/``. ``tokens.json`` and ``people.sqlite`` hold secrets and
+    come only when asked for. The folders ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a
+    table a moment later.
 
     Raises:
         ArchiveError: when a table lacks a file, or a landing file is still being written.
@@ -60,6 +63,9 @@ def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int
     tokens = home.root / TOKENS_FILE
     if with_tokens and tokens.exists():
         writer.add(tokens, _name(tokens, home.root, HOME))
+    people = home.root / PEOPLE_FILE
+    if with_tokens and people.exists():
+        _add_sqlite(people, _name(people, home.root, HOME), writer)
     for path in _files(home.bots):
         if not any(part.startswith(".") for part in path.relative_to(home.bots).parts):
             writer.add(path, _name(path, home.bots, BOTS))
@@ -100,21 +106,24 @@ def _copy_table(table: Path, name: str, writer: Writer) -> int:
 
 
 def _copy_dagster(home: Home, writer: Writer) -> None:
+    for path in _files(home.dagster):
+        name = _name(path, home.root, HOME)
+        # dagster.yaml is a link into the code, which each command makes anew.
+        if path.is_symlink() or path.name.endswith(SQLITE_COMPANIONS):
+            continue
+        with path.open("rb") as stream:
+            is_sqlite = stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
+        if is_sqlite:
+            _add_sqlite(path, name, writer)
+        else:
+            writer.add(path, name, may_grow=True)
+
+
+def _add_sqlite(path: Path, name: str, writer: Writer) -> None:
     with tempfile.TemporaryDirectory(prefix="chatbot-backup-") as temporary:
-        for path in _files(home.dagster):
-            name = _name(path, home.root, HOME)
-            # dagster.yaml is a link into the code, which each command makes anew.
-            if path.is_symlink() or path.name.endswith(SQLITE_COMPANIONS):
-                continue
-            with path.open("rb") as stream:
-                is_sqlite = stream.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC
-            if is_sqlite:
-                copy = Path(temporary, "copy.db")
-                _copy_sqlite(path, copy)
-                writer.add(copy, name)
-                copy.unlink()
-            else:
-                writer.add(path, name, may_grow=True)
+        copy = Path(temporary, "copy.db")
+        _copy_sqlite(path, copy)
+        writer.add(copy, name)
 
 
 def _copy_sqlite(source: Path, target: Path) -> None:

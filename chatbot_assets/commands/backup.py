@@ -1,5 +1,6 @@
 """``backup``: a home and its bot files as one archive, also while the platform runs."""
 
+import getpass
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +10,7 @@ from chatbot_assets.backup.archive import ArchiveError, create
 from chatbot_assets.backup.snapshot import copy_home
 from chatbot_assets.bot import bot_keys
 from chatbot_assets.commands import UserError
+from resources.audit import Act, AuditLog
 from resources.environment import Home, code_revision
 
 
@@ -37,6 +39,11 @@ def run(target: Path, *, with_tokens: bool) -> dict[str, Any]:
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"the backup was not made: {error}") from error
+    for tenant in sorted({key.partition(".")[0] for key in about["bots"]}):
+        act = Act(
+            "exported", getpass.getuser(), "command", about="backup", details={"tokens": str(with_tokens).lower()}
+        )
+        AuditLog(home.root, tenant).add(act)
     return {
         "archive": str(target),
         "bytes": target.stat().st_size,

@@ -3,6 +3,7 @@
 import getpass
 from typing import Any
 
+from chatbot_assets.auditing import note_events
 from chatbot_assets.bot import load_bot
 from chatbot_assets.commands import UserError
 from chatbot_assets.feedback.deciding import Decision, DecisionError, write_decision
@@ -34,6 +35,7 @@ def run(
         row = write_decision(Lake(home.lake), key, decision, new_intent=new_intent, again=again)
     except DecisionError as error:
         raise UserError(str(error)) from None
+    note_events(home, key.partition(".")[0])
     return {"bot": key, **row}
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from chatbot_assets.auditing import note_events
 from chatbot_assets.bot import load_bot
 from chatbot_assets.commands import UserError
 from resources.environment import Home
@@ -39,6 +40,7 @@ def run(key: str, source: Path, *, deployment: str | None, reason: str | None, a
             )
     except (TransferError, ConflictError) as error:
         raise UserError(str(error)) from None
+    note_events(home, key.partition(".")[0])
     return {"bot": key, "from": str(source), **asdict(done)}
 
 

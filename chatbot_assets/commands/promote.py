@@ -3,6 +3,7 @@
 import getpass
 from typing import Any
 
+from chatbot_assets.auditing import note_events
 from chatbot_assets.bot import load_bot
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.versions import chosen, who_was_first
@@ -48,6 +49,7 @@ def run(key: str, *, reason: str, actor: str | None, canary: bool = False, to: s
             put_live(table, past, event, actor=who, reason=reason)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
+    note_events(home, key.partition(".")[0])
     trial = history(table).trial if canary else None
     return {"bot": key, "deployment_id": identity, "before": live, "canary_share": trial.share if trial else None}
 

@@ -3,6 +3,7 @@
 import getpass
 from typing import Any
 
+from chatbot_assets.auditing import note_events
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.versions import chosen, deployments_of, who_was_first
 from chatbot_assets.deploy.life import end_trial, roll_back
@@ -24,7 +25,8 @@ def run(key: str, *, to: str | None, reason: str, actor: str | None) -> dict[str
     Raises:
         UserError: when there is nothing to go back to, or another writer came first.
     """
-    lake = Lake(Home.from_environment().lake)
+    home = Home.from_environment()
+    lake = Lake(home.lake)
     table = deployments_of(lake, key)
     past = history(table)
     live = past.live
@@ -49,6 +51,7 @@ def run(key: str, *, to: str | None, reason: str, actor: str | None) -> dict[str
         roll_back(table, past, target.deployment_id, actor=who, reason=reason, trial_too=True)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
+    note_events(home, key.partition(".")[0])
     return _report(key, target, live, reason, ended=trial.kind if trial else None)
 
 

@@ -22,7 +22,11 @@ from chatbot_assets.commands.doctor import port_is_free
 from chatbot_assets.deploy.record import live_deployment
 from resources.environment import PROJECT, SERVICE_URL, Home
 from resources.lakehouse import Lake
-from serving.tokens import TOKENS_FILE, ensure_tokens
+from serving.origin import Origin
+from serving.pages.people import link_address
+from serving.people.directory import Directory, first_administrator
+from serving.people.oidc import Settings
+from serving.tokens import TOKENS_FILE, ensure_tokens, load_tokens
 
 DEMO_TENANT = "demo"
 LOOK_SECONDS = 1.0
@@ -46,6 +50,11 @@ def run(*, port: int, dagster_port: int, workers: int, demo: bool) -> None:
         prepare_dagster_home(home)
         if demo:
             _land_demo(home)
+        try:
+            origin = Origin.from_environment()
+            Settings.from_environment(home.root)
+        except ValueError as error:
+            raise UserError(str(error)) from None
         dagster, service = f"http://127.0.0.1:{dagster_port}", f"http://127.0.0.1:{port}"
         os.environ[SERVICE_URL] = service
         serving = ["-m", "serving", "--port", str(port), "--workers", str(workers)]
@@ -58,7 +67,7 @@ def run(*, port: int, dagster_port: int, workers: int, demo: bool) -> None:
             _wait_for(f"{service}/healthz", children, home)
             _wait_for(f"{dagster}/server_info", children, home)
             _introduce(port, dagster)
-            _follow(home, children, port)
+            _follow(home, children, origin.public or service)
         except KeyboardInterrupt:
             _say("stopping")
         finally:
@@ -172,27 +181,42 @@ def _introduce(port: int, dagster: str) -> None:
     _say("ask a bot with ./chatbot ask KEY TEXT; Ctrl-C stops everything")
 
 
-def _follow(home: Home, children: dict[str, Any], port: int) -> None:
-    """Says when a tenant's token, or a bot's deployment or obstacle, changes; until interrupted."""
-    lake = Lake(home.lake)
+def _follow(home: Home, children: dict[str, Any], address: str) -> None:
+    """Says how each tenant signs in, and when a bot's deployment or obstacle changes; until interrupted."""
+    lake, directory = Lake(home.lake), Directory(home)
+    known = load_tokens(home.root / TOKENS_FILE)
+    greeted: set[str] = set()
     said: dict[str, str] = {}
     while True:
         _check_alive(children, home)
         for name in children:
             _keep_short(home.logs / f"{name}.log")
         tenants = {key.partition(".")[0] for key in bot_keys(home.bots)}
-        for tenant, token in sorted(ensure_tokens(home.root / TOKENS_FILE, tenants).items()):
-            if tenant in tenants and said.get(f"token of {tenant}") != token:
-                said[f"token of {tenant}"] = token
-                _say(f"token of {tenant}: {token}")
-                # Behind a "#": browsers keep that part to themselves, and the page removes it from the address bar.
-                _say(f"start page of {tenant}: http://127.0.0.1:{port}/#token={token}")
+        tokens = ensure_tokens(home.root / TOKENS_FILE, tenants)
+        for tenant in sorted(tenants):
+            if known.get(tenant) != tokens[tenant]:
+                known[tenant] = tokens[tenant]
+                _say(f"token of {tenant}, shown this once and kept in {home.root / TOKENS_FILE}: {tokens[tenant]}")
+            if tenant not in greeted:
+                greeted.add(tenant)
+                _greet(directory, tenant, tokens[tenant], address)
         for key in bot_keys(home.bots):
             line = _state_of(home, lake, key)
             if line and said.get(key) != line:
                 said[key] = line
                 _say(f"{key:<14} {line}")
         time.sleep(LOOK_SECONDS)
+
+
+def _greet(directory: Directory, tenant: str, token: str, address: str) -> None:
+    """Says how to sign in; while a tenant has no administrator, by a link that makes the first one."""
+    link = first_administrator(directory, tenant)
+    if link is None:
+        _say(f"start page of {tenant}: {address}/")
+        return
+    _say(f"first administrator of {tenant}, once, within a day: {link_address(address, link)}")
+    # Behind a "#": browsers keep that part to themselves, and the page removes it from the address bar.
+    _say(f"start page of {tenant}, until there is one: {address}/#token={token}")
 
 
 def _state_of(home: Home, lake: Lake, key: str) -> str:

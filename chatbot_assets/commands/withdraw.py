@@ -7,6 +7,7 @@ from typing import Any
 from chatbot_assets.bot import load_bot
 from chatbot_assets.collect.withdrawal import UnknownFileError, withdraw
 from chatbot_assets.commands import UserError
+from resources.audit import Act, AuditLog
 from resources.environment import Home, code_revision
 from resources.lakehouse import ConflictError, Lake
 
@@ -32,6 +33,8 @@ def run(key: str, file: str, *, reason: str, actor: str | None) -> dict[str, Any
             )
     except (UnknownFileError, ConflictError) as error:
         raise UserError(f"{key}: {error}") from None
+    act = Act("file_withdrawn", actor or getpass.getuser(), "command", bot=key)
+    AuditLog(home.root, key.partition(".")[0]).add(act)
     return {"bot": key, **asdict(done)}
 
 

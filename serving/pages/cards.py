@@ -14,7 +14,7 @@ from chatbot_assets.deploy.record import Deployment, Trial
 from chatbot_assets.languages import LANGUAGES, language_defaults
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
-from resources.lakehouse import Lake
+from resources.tenancy import TenantLake, owns
 from serving.bots import LiveBots
 
 KEPT_SECONDS = 2.0
@@ -73,14 +73,13 @@ class Cards:
 
     def __init__(self, home: Home) -> None:
         self._home = home
-        self._lake = Lake(home.lake)
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, dict[str, Standing]]] = {}
 
     def of(self, tenant: str, bots: LiveBots) -> list[Card]:
         """The tenant's bots by key: those with a file, and those that answer although their file is gone."""
         standings = self._standings(tenant)
-        live = {key: bots.deployment(key) for key in bots.names() if key.partition(".")[0] == tenant}
+        live = {key: bots.deployment(key) for key in bots.names() if owns(tenant, key)}
         cards = []
         for key in sorted(standings.keys() | live.keys()):
             deployment, standing = live.get(key), standings.get(key, Standing())
@@ -94,15 +93,16 @@ class Cards:
         with self._lock:
             until, standings = self._kept.get(tenant, (0.0, {}))
             if time.monotonic() >= until:
-                keys = [key for key in bot_keys(self._home.bots) if key.partition(".")[0] == tenant]
-                standings = {key: self._standing(key) for key in keys}
+                keys = [key for key in bot_keys(self._home.bots) if owns(tenant, key)]
+                lake = TenantLake(self._home.lake, tenant)
+                standings = {key: self._standing(lake, key) for key in keys}
                 self._kept[tenant] = (time.monotonic() + KEPT_SECONDS, standings)
             return standings
 
-    def _standing(self, key: str) -> Standing:
+    def _standing(self, lake: TenantLake, key: str) -> Standing:
         try:
             bot = load_bot(self._home.bots, key)
-            state = bot_state(self._home, self._lake, bot)
+            state = bot_state(self._home, lake, bot)
         except BotError as error:
             return Standing(blocked=str(error))
         except Exception:

@@ -1,0 +1,203 @@
+"""The pages on which people sign in and out, set their password, and end their sessions."""
+
+import logging
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from resources.audit import Act
+from serving.access import Access
+from serving.forms import form_of
+from serving.pages.rendering import Pages
+from serving.people.accounts import Account
+from serving.people.directory import TooManyAttemptsError
+from serving.people.oidc import OidcError, SingleSignOn
+from serving.people.passwords import LENGTH
+from serving.people.roles import How, Person
+from serving.people.sessions import Identity
+from serving.people.store import PeopleError
+
+BACK = "/sign-in/oidc/back"
+SIGN_ON_SECONDS = 600
+logger = logging.getLogger(__name__)
+Form = Annotated[dict[str, str], Depends(form_of)]
+
+
+def add_people_pages(app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn | None) -> None:
+    """Adds the routes. What a stranger sends must come from the service's own pages, whoever that is."""
+    directory = access.directory
+    own_page = [Depends(access.origin.require_same)]
+
+    def ask_to_sign_in(
+        request: Request, wrong: str | None = None, status: HTTPStatus = HTTPStatus.OK, seconds: int = 0
+    ) -> HTMLResponse:
+        values = {"wrong": wrong, "seconds": seconds, "sign_on": sign_on is not None}
+        return pages.show(request, "sign_in.html", status, **values)
+
+    def start(request: Request, who: Identity) -> Response:
+        response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        access.begin(request, response, who)
+        return response
+
+    def wait(request: Request, error: TooManyAttemptsError) -> HTMLResponse:
+        response = ask_to_sign_in(request, "too_many_attempts", HTTPStatus.TOO_MANY_REQUESTS, error.seconds)
+        response.headers["Retry-After"] = str(error.seconds)
+        return response
+
+    @app.get("/sign-in")
+    def sign_in_page(request: Request) -> HTMLResponse:
+        """Where people sign in."""
+        return ask_to_sign_in(request)
+
+    @app.post("/sign-in", dependencies=own_page)
+    def sign_in(request: Request, form: Form) -> Response:
+        """Begins a session for whoever has a tenant's token, or an account's password."""
+        if "token" in form:
+            token = directory.tokens.find(form["token"].strip())
+            if token is None:
+                return ask_to_sign_in(request, "wrong_token", HTTPStatus.FORBIDDEN)
+            directory.audit(token.tenant, Act("sign_in", token.name, How.TOKEN))
+            return start(request, Identity.of_token(token))
+        tenant, name = (form.get(field, "").strip().lower() for field in ("tenant", "name"))
+        try:
+            account = directory.sign_in(tenant, name, form.get("password", ""), address_of(request))
+        except TooManyAttemptsError as error:
+            return wait(request, error)
+        if account is None:
+            return ask_to_sign_in(request, "wrong_password", HTTPStatus.FORBIDDEN)
+        return start(request, Identity(account.tenant, account.name, How.PASSWORD))
+
+    @app.post("/sign-out", dependencies=own_page)
+    async def sign_out(request: Request) -> RedirectResponse:
+        """Ends the session."""
+        response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        if access.signed_in(request):
+            access.audit(await access.person(request), "sign_out")
+        access.end(request, response)
+        return response
+
+    @app.get("/password")
+    def password_page(request: Request, link: str = "") -> HTMLResponse:
+        """Where the one-time link of an account leads. Looking does not use it up: mail programs look too."""
+        return ask_for_password(request, link, directory.accounts.invited(link))
+
+    def ask_for_password(
+        request: Request, link: str, account: Account | None, wrong: str | None = None
+    ) -> HTMLResponse:
+        status = HTTPStatus.NOT_FOUND if account is None else HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
+        return pages.show(request, "password.html", status, link=link, account=account, wrong=wrong, length=LENGTH)
+
+    @app.post("/password", dependencies=own_page)
+    def set_password(request: Request, form: Form) -> Response:
+        """Sets the password of the link's account, and signs in."""
+        link, password = form.get("link", ""), form.get("password", "")
+        if password != form.get("again", ""):
+            return ask_for_password(request, link, directory.accounts.invited(link), "not_the_same")
+        try:
+            account = directory.accounts.accept(link, password)
+        except PeopleError:
+            return ask_for_password(request, link, directory.accounts.invited(link), "weak_password")
+        if account is None:
+            return ask_for_password(request, link, None)
+        directory.audit(account.tenant, Act("password_set", account.name, "link"))
+        return start(request, Identity(account.tenant, account.name, How.PASSWORD))
+
+    def show_account(request: Request, person: Person, wrong: str | None = None) -> HTMLResponse:
+        status = HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
+        return pages.show(request, "account.html", status, person=person, wrong=wrong, length=LENGTH)
+
+    async def of_a_session(person: Annotated[Person, Depends(access.person)]) -> Person:
+        if not person.session:
+            raise HTTPException(HTTPStatus.FORBIDDEN, "this page is for people who have signed in, not for tokens")
+        return person
+
+    Signed = Annotated[Person, Depends(of_a_session)]  # noqa: N806
+
+    @app.get("/account")
+    def account_page(request: Request, person: Signed) -> HTMLResponse:
+        """Who has signed in, and what they may do."""
+        return show_account(request, person)
+
+    @app.post("/account/password")
+    def change_password(request: Request, form: Form, person: Signed) -> Response:
+        """Sets another password; the account's other sessions end, and this one gets a new id."""
+        try:
+            account = directory.right_password(person, form.get("password", ""), address_of(request))
+        except TooManyAttemptsError as error:
+            return wait(request, error)
+        if account is None:
+            return show_account(request, person, "wrong_password")
+        if form.get("new", "") != form.get("again", ""):
+            return show_account(request, person, "not_the_same")
+        try:
+            directory.accounts.change_password(account, form.get("new", ""), person.session)
+        except PeopleError:
+            return show_account(request, person, "weak_password")
+        access.audit(person, "password_set")
+        return start(request, Identity(account.tenant, account.name, How.PASSWORD))
+
+    @app.post("/account/sign-out-everywhere")
+    def sign_out_everywhere(request: Request, person: Signed) -> RedirectResponse:
+        """Ends all sessions of this person."""
+        access.audit(person, "sign_out", about="everywhere")
+        directory.sessions.end_all(person)
+        response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        access.end(request, response)
+        return response
+
+    if sign_on:
+        _add_single_sign_on(app, pages, access, sign_on)
+
+
+def _add_single_sign_on(app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn) -> None:
+    def cookie(request: Request) -> dict[str, Any]:
+        # Lax: the browser comes back from another site.
+        secure = access.origin.of(request).startswith("https:")
+        return {"key": "chatbot-sign-on", "path": BACK, "httponly": True, "samesite": "lax", "secure": secure}
+
+    def failed(request: Request, error: OidcError) -> HTMLResponse:
+        logger.warning("a single sign-on failed: %s", error)
+        values = {"wrong": "sign_on_failed", "seconds": 0, "sign_on": True}
+        return pages.show(request, "sign_in.html", HTTPStatus.FORBIDDEN, **values)
+
+    @app.get("/sign-in/oidc")
+    def begin(request: Request) -> Response:
+        """Sends the browser to the provider."""
+        try:
+            url, browser = sign_on.begin(access.origin.of(request) + BACK)
+        except OidcError as error:
+            return failed(request, error)
+        response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
+        response.set_cookie(value=browser, max_age=SIGN_ON_SECONDS, **cookie(request))
+        return response
+
+    @app.get(BACK)
+    def back(request: Request, code: str = "", state: str = "") -> Response:
+        """Takes the browser back. A page follows, not a redirect: only what our own page leads to gets the session."""
+        try:
+            who = sign_on.finish(
+                code=code,
+                state=state,
+                browser=request.cookies.get("chatbot-sign-on", ""),
+                back=access.origin.of(request) + BACK,
+            )
+        except OidcError as error:
+            return failed(request, error)
+        access.directory.audit(who.tenant, Act("sign_in", who.name, who.how, details={"roles": " ".join(who.roles)}))
+        response = pages.show(request, "signed_in.html", tenant=who.tenant)
+        access.begin(request, response, who)
+        response.delete_cookie(**cookie(request))
+        return response
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from, as the reverse proxy on this machine says it, if there is one."""
+    return request.client.host if request.client else ""
+
+
+def link_address(origin: str, link: str) -> str:
+    """Where the secret of a one-time link leads."""
+    return f"{origin}/password?{urlencode({'link': link})}"
