@@ -222,18 +222,28 @@ def _texts_in(table: LakeTable, turn_ids: Sequence[str]) -> dict[str, str]:
 
 def _files_with(table: LakeTable, turn_ids: Sequence[str]) -> list[str]:
     """The files that can hold the turns, by the smallest and largest turn that Delta's log keeps for each."""
+    last = table.last()
+    ranges = _ranges.get(table.path, last.version if last else None, lambda: _read_ranges(table))
+    ordered = sorted(turn_ids)
+    return [path for path, low, high in ranges if low is None or _any_between(ordered, low, high)]
+
+
+_Range = tuple[str, str | None, str]
+_ranges: Remembered[list[_Range]] = Remembered()
+
+
+def _read_ranges(table: LakeTable) -> list[_Range]:
+    """Each data file with its smallest and largest turn; None where the log does not tell."""
     from deltalake import DeltaTable
 
     actions = DeltaTable(str(table.path)).get_add_actions(flatten=True)
     files = pa.RecordBatchReader.from_stream(actions).read_all()
+    paths = [unquote(path) for path in files.column("path").to_pylist()]
     if not {"min.turn_id", "max.turn_id"} <= set(files.column_names):
-        return [unquote(path) for path in files.column("path").to_pylist()]
-    ordered = sorted(turn_ids)
-    return [
-        unquote(row["path"])
-        for row in files.select(["path", "min.turn_id", "max.turn_id"]).to_pylist()
-        if row["min.turn_id"] is None or _any_between(ordered, row["min.turn_id"], row["max.turn_id"])
-    ]
+        return [(path, None, "") for path in paths]
+    return list(
+        zip(paths, files.column("min.turn_id").to_pylist(), files.column("max.turn_id").to_pylist(), strict=True)
+    )
 
 
 def _any_between(ordered: Sequence[str], low: str, high: str) -> bool:
