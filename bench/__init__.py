@@ -9,6 +9,8 @@ BENCHMARKS = {
     "explain": "how long it takes to explain a turn of a bot of 100,000 rows",
     "serving": "the chat service at rising rates, against a plain endpoint over the same model",
     "noise": "wrong labels found, and what taking them out is worth",
+    "review": "two reviewers who decide at once on a long queue: how long it takes, and whether any decision is lost",
+    "loop": "what fifty decisions a batch are worth, by how the turns to decide on are chosen",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }
 """The names that ``./chatbot bench`` takes, and what each measures."""

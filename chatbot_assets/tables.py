@@ -598,6 +598,7 @@ REVIEW_QUEUE = Table(
         ),
         Column("on_hold", BOOL, "whether a person put it off", made_from=("review_decisions.action",)),
         Column("group_id", STRING, "equal for turns that say the same", made_from=("conversations.text",)),
+        Column("group_text", STRING, "the normalised text of one of them", made_from=("conversations.text",)),
         Column("group_size", INT, "turns in the queue that say the same", made_from=("conversations.text",)),
         Column(
             "priority",
@@ -622,14 +623,32 @@ REVIEW_QUEUE = Table(
             "the suggestion that the user picked",
             made_from=("conversations.chosen_candidate",),
         ),
+        Column(
+            "preset_intent",
+            STRING,
+            "the intent of the suggestion that the user picked: the answer to confirm",
+            made_from=("conversations.chosen_candidate", "conversations.candidates"),
+        ),
+        Column(
+            "preset_answer",
+            STRING,
+            "that suggestion's answer, when it has no intent",
+            made_from=("conversations.chosen_candidate", "conversations.candidates"),
+        ),
         Column("served_at", TIME, "when", made_from=("conversations.served_at",)),
+        Column(
+            "vector",
+            pa.binary(),
+            "the group's sentence vector, little-endian float16, length 1",
+            made_from=("conversations.text",),
+        ),
     ),
     key=("turn_id",),
     content=("turn_id", "kind", "on_hold", "chosen_candidate"),
-    provenance=("group_size",),
+    provenance=("group_id", "group_size"),
     inputs=("conversations", "review_decisions"),
     code=("chatbot_assets.feedback.queue", "chatbot_assets.process.decisions"),
-    config=("review.triage",),
+    config=("review.triage", "review.order", "process.normaliser", "embed.encoder"),
 )
 
 MATERIALISED = (

@@ -185,7 +185,9 @@ def known_intents(lake: Lake, key: str) -> frozenset[str]:
     column = "intent"
 
     def read() -> frozenset[str]:
-        found = {name for batch in table.batches([column], last.version) for name in pc.unique(batch.column(0)).to_pylist()}
+        found = {
+            name for batch in table.batches([column], last.version) for name in pc.unique(batch.column(0)).to_pylist()
+        }
         return frozenset(found - {None})
 
     return _intents.get(table.path, last.version, read)

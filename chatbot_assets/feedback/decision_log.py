@@ -18,6 +18,7 @@ class DecisionLog:
     def __init__(self, table: LakeTable) -> None:
         self._table = table
         self._lock = threading.Lock()
+        self._version: int | None = None
         self._forget()
 
     @classmethod
@@ -84,7 +85,6 @@ class DecisionLog:
             self._undone_by[row["undoes"]] = row
 
     def _forget(self) -> None:
-        self._version: int | None = None
         self._rows: dict[str, Row] = {}
         self._of_turn: dict[str, list[str]] = defaultdict(list)
         self._undone_by: dict[str, Row] = {}
