@@ -168,7 +168,7 @@ class RefreshAfter(Section):
     Whatever else makes a bot stale, a landed file say, does not wait, and takes the decisions along.
     """
 
-    minutes: float = Field(0.0, ge=0.0)
+    minutes: float = Field(0.2, ge=0.0)
     decisions: int = Field(20, ge=1)
 
 

@@ -6,11 +6,15 @@ import dagster as dg
 import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, asset_properties, delta_asset
-from chatbot_assets.feedback.queue import encoding, queue_rows, triaged_turns
+from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.feedback.asking import asking
+from chatbot_assets.feedback.queue import Ask, encoding, queue_rows, triaged_turns
 from chatbot_assets.process.decisions import COLUMNS, in_force
 from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS, REVIEW_QUEUE, Table
+from chatbot_assets.train.manifest import ModelFormatError
 from resources.environment import Home
-from resources.lakehouse import Change, Lake
+from resources.lakehouse import Change, Lake, LakeError
+from resources.model_store import unpack
 
 
 def _observed(table: Table) -> dg.SourceAsset:
@@ -47,6 +51,7 @@ def _compute(stage: Stage) -> Change:
         normalise=stage.bot.process.normaliser.load(),
         encode=encoding(encoder, _encoded_before(stage)),
         order=review.order.load(),
+        ask=_live(stage),
     )
     staged = stage.table.stage_arrow(pa.Table.from_pylist(rows, stage.table.table.schema)) if rows else ()
     kinds = Counter(row["kind"] for row in rows)
@@ -56,6 +61,24 @@ def _compute(stage: Stage) -> Change:
         rows_computed=len(rows),
         notes=dict(sorted(kinds.items())),
     )
+
+
+def _live(stage: Stage) -> Ask | None:
+    """The live model; None when there is none, or this release cannot read it.
+
+    It is no input of the queue: which turns wait does not depend on it, but in which order.
+    """
+    from serving.responder import Responder
+
+    live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
+    if live is None:
+        return None
+    try:
+        folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
+        return asking(Responder(folder, live.config), live.config, stage.bot)
+    except (LakeError, ModelFormatError, ValueError) as error:
+        stage.warn(f"the queue is ordered by what the bot knew when it served the turns: {error}")
+        return None
 
 
 def _encoded_before(stage: Stage) -> pa.Table | None:

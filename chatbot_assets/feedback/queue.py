@@ -6,6 +6,7 @@ The engine triages all served turns; what is left of them is grouped and ordered
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,8 @@ from resources.metering import timed
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from serving.responder import Reply
+
 TRIAGED_DDL = "turn_id string, kind string, urgency double"
 TRIAGED_SCHEMA = pa.schema([("turn_id", pa.string()), ("kind", pa.string()), ("urgency", pa.float64())])
 SHOWN = ("session_id", "text", "answer", "intent", "score", "candidates", "chosen_candidate", "served_at")
@@ -33,6 +36,8 @@ UNKNOWN = 1.0
 """The doubt about a turn for which the bot knew no candidate at all."""
 
 Row = dict[str, Any]
+Ask = Callable[[Sequence[str], Floats], "Sequence[Reply]"]
+"""The live model's replies to normalised texts with their vectors (:func:`chatbot_assets.feedback.asking.asking`)."""
 
 
 class TriageTurns:
@@ -68,6 +73,7 @@ def queue_rows(
     normalise: Callable[[str], str],
     encode: Callable[[Sequence[str]], Floats],
     order: Order,
+    ask: Ask | None = None,
 ) -> list[Row]:
     """Rows of ``review_queue`` by their ids, of the triaged turns that no decision settles.
 
@@ -80,6 +86,7 @@ def queue_rows(
         normalise: gives texts the form in which they are grouped and encoded.
         encode: the sentence vectors of normalised texts.
         order: what a decision on each group is worth.
+        ask: the live model, which may have learnt since; without one the doubt is that of the model that served.
     """
     settled = {turn_id: one for turn_id, one in decided.items() if one.source == SERVED and one.is_settled}
     waiting = sorted((turn for turn in turns if turn["turn_id"] not in settled), key=lambda turn: str(turn["turn_id"]))
@@ -95,10 +102,15 @@ def queue_rows(
         return []
     named = [(texts + known)[leader] for leader in leaders]
     names, group_of, counts = np.unique([named[place] for place in kept], return_inverse=True, return_counts=True)
+    held = {turn_id for turn_id, one in decided.items() if one.source == SERVED and not one.is_settled}
     doubts, urgencies = np.zeros(len(names), np.float32), np.zeros(len(names), np.float32)
-    np.maximum.at(doubts, group_of, np.array([doubt(waiting[place]) for place in kept], np.float32))
     np.maximum.at(urgencies, group_of, np.array([waiting[place]["urgency"] for place in kept], np.float32))
     vectors = encode(names.tolist())
+    if ask is None:
+        np.maximum.at(doubts, group_of, np.array([doubt(_candidates(waiting[place])) for place in kept], np.float32))
+    else:
+        replies = ask(names.tolist(), vectors)
+        doubts = np.array([doubt([asdict(one) for one in reply.candidates]) for reply in replies], np.float32)
     with timed("review.order", len(names)):
         priorities = order(Waiting(vectors, doubts, counts.astype(np.float32), urgencies))
     cells = pack_vectors(vectors).to_pylist()
@@ -106,7 +118,7 @@ def queue_rows(
         {
             **{name: waiting[place][name] for name in ("turn_id", "kind", *SHOWN)},
             **preset(waiting[place]),
-            "on_hold": waiting[place]["turn_id"] in decided,
+            "on_hold": waiting[place]["turn_id"] in held,
             "group_id": hashlib.sha256(str(names[group]).encode()).hexdigest()[:32],
             "group_text": str(names[group]),
             "group_size": int(counts[group]),
@@ -142,9 +154,9 @@ def preset(turn: Row) -> Row:
     return {"preset_intent": intent, "preset_answer": None if intent else chosen.get("answer")}
 
 
-def doubt(turn: Row) -> float:
+def doubt(candidates: Sequence[Row]) -> float:
     """How unsure the bot was of a turn, 0 to 1, by the candidates that it considered."""
-    shares = sorted((float(one["score"]) for one in _candidates(turn)), reverse=True)
+    shares = sorted((float(one["score"]) for one in candidates), reverse=True)
     if not shares or shares[0] <= 0:
         return UNKNOWN
     if len(shares) == 1:
