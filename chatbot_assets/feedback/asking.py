@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chatbot_assets.bot import Bot
-from chatbot_assets.feedback.queue import Ask, Floats
+from chatbot_assets.feedback.ordering import Floats
+from chatbot_assets.feedback.queue import Ask
 from chatbot_assets.process.decisions import MODIFY, SERVED, Decided
 from resources.metering import timed
 
