@@ -11,6 +11,8 @@ BENCHMARKS = {
     "encoders": "how fast each variant of the encoder is and loads, and what a bot loses by it",
     "answers": "an index of a million answers: recall, memory, and the chat service over it",
     "noise": "wrong labels found, and what taking them out is worth",
+    "review": "two reviewers who decide at once on a long queue: how long it takes, and whether any decision is lost",
+    "loop": "what fifty decisions a batch are worth, by how the turns to decide on are chosen",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }
 """The names that ``./chatbot bench`` takes, and what each measures."""

@@ -6,7 +6,7 @@ the landing folder and the bot's YAML, and neither Dagster nor Spark.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,7 +15,16 @@ from chatbot_assets.bot import Bot
 from chatbot_assets.code_version import code_version
 from chatbot_assets.collect.landing import SETTLE_SECONDS, LandingFile, listing
 from chatbot_assets.collect.reading import mapping_hash, not_in_ledger, read_ledger
-from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_QUEUE, SOURCES, TABLES, Table
+from chatbot_assets.tables import (
+    CONVERSATIONS,
+    MATERIALISED,
+    REVIEW_DECISIONS,
+    REVIEW_QUEUE,
+    SOURCES,
+    TABLES,
+    UTTERANCES,
+    Table,
+)
 from resources.attempts import Attempt, Kind, last_attempt
 from resources.environment import Home
 from resources.lakehouse import Commit, InputVersion, Lake, Signature
@@ -52,6 +61,7 @@ class BotState:
         attempt: the last refresh, when it did not end well and nothing has changed since.
         retry_at: when to try again; None when there is nothing to wait for, or only a change can help.
         gather_until: files are still arriving, so a refresh waits until then for more of them.
+        decide_until: people are still deciding, so a refresh waits until then for more of their decisions.
         queue_is_due: whether the pause between two updates of the review queue is over.
         asked: the refresh that a person wants, whether anything is behind or not.
     """
@@ -65,6 +75,7 @@ class BotState:
     attempt: Attempt | None = None
     retry_at: datetime | None = None
     gather_until: datetime | None = None
+    decide_until: datetime | None = None
     queue_is_due: bool = True
     asked: Asked | None = None
 
@@ -105,6 +116,8 @@ class BotState:
             return f"blocked: {self.blocked}; {again}" if self.blocked else f"{again}; {_failure(self.attempt)}"
         if self.gather_until is not None and now < self.gather_until:
             return f"files are arriving; reading them at {self.gather_until:%H:%M:%S} UTC at the latest"
+        if self.decide_until is not None and now < self.decide_until:
+            return f"people are deciding; learning from it at {self.decide_until:%H:%M:%S} UTC unless they go on"
         return None
 
 
@@ -176,6 +189,7 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
         attempt=attempt,
         retry_at=retry_at,
         gather_until=_gather_until(commits["landing_files"], unread),
+        decide_until=None if wish else _decide_until(lake, bot, stale, commits),
         queue_is_due=due,
         asked=wish,
     )
@@ -211,6 +225,26 @@ def _gather_until(ledger: Commit | None, unread: list[LandingFile]) -> datetime 
     if oldest - ledger.committed_at.timestamp() > GATHER_SECONDS:
         return None
     return datetime.fromtimestamp(min(newest + QUIET_SECONDS, oldest + GATHER_SECONDS), UTC)
+
+
+def _decide_until(
+    lake: Lake, bot: Bot, stale: Sequence[Stale], commits: Mapping[str, Commit | None]
+) -> datetime | None:
+    """Until when to wait for more decisions; None when something else is behind too, or enough of them wait.
+
+    The log of ``review_decisions`` tells how many came since the utterances were made, and when the last one did.
+    """
+    behind = [item for item in stale if item.table != REVIEW_QUEUE.name]
+    if behind != [Stale(UTTERANCES.name, (f"{REVIEW_DECISIONS.name} changed",))]:
+        return None
+    made, newest = commits[UTTERANCES.name], commits[REVIEW_DECISIONS.name]
+    if made is None or made.record is None or newest is None or newest.record is None:
+        return None
+    seen = made.record.signature.inputs.get(REVIEW_DECISIONS.name, NOT_WRITTEN_YET)
+    before = lake.table(bot.key, REVIEW_DECISIONS.name).at(seen.version)
+    waiting = newest.record.rows - (before.record.rows if before and before.record else 0)
+    after = bot.review.refresh_after
+    return None if waiting >= after.decisions else newest.committed_at + timedelta(minutes=after.minutes)
 
 
 def _why_stale(

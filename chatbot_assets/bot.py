@@ -200,11 +200,28 @@ class Serve(Section):
     variant: str = Field("auto", pattern=r"^[a-z0-9][a-z0-9-]*$")
 
 
+class RefreshAfter(Section):
+    """When decisions start a refresh: ``minutes`` after the last of them, or at once when so many ``decisions`` wait.
+
+    Whatever else makes a bot stale, a landed file say, does not wait, and takes the decisions along.
+    """
+
+    minutes: float = Field(0.2, ge=0.0)
+    decisions: int = Field(20, ge=1)
+
+
 class Review(Section):
-    """Which served turns people should look at, and how often the queue is brought up to date."""
+    """Which served turns people should look at, in which order, and what follows from what they decide."""
 
     triage: ModuleRef = ModuleRef(use="chatbot_assets.feedback.triage:FailedAndDissatisfied")
+    order: ModuleRef = ModuleRef(use="chatbot_assets.feedback.ordering:ExpectedValue")
     every_minutes: float = Field(10.0, ge=0.0)
+    refresh_after: RefreshAfter = RefreshAfter()
+
+    @field_validator("order")
+    @classmethod
+    def _takes_its_parameters(cls, value: ModuleRef) -> ModuleRef:
+        return _asked_for_its_parameters(value)
 
 
 class Messages(Section):

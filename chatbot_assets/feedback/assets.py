@@ -3,13 +3,18 @@
 from collections import Counter
 
 import dagster as dg
+import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, asset_properties, delta_asset
-from chatbot_assets.feedback.queue import build_queue
-from chatbot_assets.process.decisions import COLUMNS, DECIDED_DDL, decided_rows
+from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.feedback.asking import asking
+from chatbot_assets.feedback.queue import Ask, encoding, queue_rows, triaged_turns
+from chatbot_assets.process.decisions import COLUMNS, in_force
 from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS, REVIEW_QUEUE, SHADOW_ANSWERS, Table
+from chatbot_assets.train.manifest import ModelFormatError
 from resources.environment import Home
-from resources.lakehouse import Change, Lake
+from resources.lakehouse import Change, Lake, LakeError
+from resources.model_store import unpack
 
 
 def _observed(table: Table) -> dg.SourceAsset:
@@ -38,21 +43,52 @@ def _compute(stage: Stage) -> Change:
     conversations, decisions = stage.inputs["conversations"], stage.inputs["review_decisions"]
     if conversations.commit is None:
         return stage.table.overwrite((), notes={})
-    decided = decided_rows(decisions.arrow(*COLUMNS)) if decisions.commit else None
-    session = stage.engine.session
-    frame = build_queue(
-        conversations.frame(),
-        session.createDataFrame(decided, DECIDED_DDL) if decided else None,
-        stage.bot.review.triage,
+    review, encoder = stage.bot.review, stage.bot.embed.encoder
+    turns = triaged_turns(conversations.frame(), review.triage).toArrow().to_pylist()
+    rows = queue_rows(
+        turns,
+        in_force(decisions.arrow(*COLUMNS)),
+        normalise=stage.bot.process.normaliser.load(),
+        encode=encoding(encoder, _encoded_before(stage)),
+        order=review.order.load(),
+        ask=_live(stage),
     )
-    staged = stage.table.stage_frame(frame)
-    kinds = Counter(row["kind"] for row in stage.table.staged_rows(staged, ["kind"]))
+    staged = stage.table.stage_arrow(pa.Table.from_pylist(rows, stage.table.table.schema)) if rows else ()
+    kinds = Counter(row["kind"] for row in rows)
     return stage.table.overwrite(
         staged,
         rows_in=len(conversations.arrow("turn_id")),
-        rows_computed=kinds.total(),
+        rows_computed=len(rows),
         notes=dict(sorted(kinds.items())),
     )
+
+
+def _live(stage: Stage) -> Ask | None:
+    """The live model; None when there is none, or this release cannot read it.
+
+    It is no input of the queue: which turns wait does not depend on it, but in which order.
+    """
+    from serving.responder import Responder
+
+    live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
+    if live is None:
+        return None
+    try:
+        folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
+        return asking(Responder(folder, live.served_config), live.config, stage.bot)
+    except (LakeError, ModelFormatError, ValueError) as error:
+        stage.warn(f"the queue is ordered by what the bot knew when it served the turns: {error}")
+        return None
+
+
+def _encoded_before(stage: Stage) -> pa.Table | None:
+    """The texts that the queue held before, with the vectors that the encoder now in force gave them."""
+    last = stage.last
+    if last is None or last.record is None or last.record.rows == 0:
+        return None
+    made = last.record.signature.code
+    same = all(made.get(place) == stage.code(place) for place in ("feedback", "embed.encoder"))
+    return stage.table.arrow(["group_text", "vector"], last.version) if same else None
 
 
 conversations = _observed(CONVERSATIONS)

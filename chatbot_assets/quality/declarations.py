@@ -183,7 +183,13 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         Check("known_model", "The model of the newest deployment is in models.", "blocks", specific.newest_model("at")),
     ),
     REVIEW_QUEUE.name: (
-        *common_checks(REVIEW_QUEUE, ("answer", "intent", "score", "candidates", "chosen_candidate", "session_id")),
+        *common_checks(
+            REVIEW_QUEUE,
+            (
+                *("answer", "intent", "score", "candidates", "chosen_candidate", "session_id"),
+                *("preset_intent", "preset_answer"),
+            ),
+        ),
         allowed("kind", "failed", "similar", "dissatisfied", "satisfied", effect="fails"),
         Check("served_turns", "Every queued turn was served.", "fails", specific.queued_turns_served),
         Check(
@@ -218,9 +224,9 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         ),
     ),
     REVIEW_DECISIONS.name: (
-        *common_checks(REVIEW_DECISIONS, ("intent", "answer", "reason"), unique="fails"),
+        *common_checks(REVIEW_DECISIONS, ("intent", "answer", "reason", "undoes"), unique="fails"),
         allowed("source", "conversations", "dialogues", effect="fails"),
-        allowed("action", "modify", "hold", "exclude", effect="fails"),
+        allowed("action", "modify", "hold", "exclude", "undo", effect="fails"),
         Check(
             "complete_decisions",
             "Every decision has its turns' texts, and what it changes.",

@@ -1,0 +1,97 @@
+"""In which order people should see what waits for them: the decision that teaches the bot most comes first."""
+
+import heapq
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+
+from chatbot_assets.modules import Section
+
+Floats = npt.NDArray[np.float32]
+RESULT_LIBRARIES = ["numpy"]
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """n groups of turns that say the same and wait for one decision.
+
+    ``vectors`` (n, d) are their L2-normalised sentence vectors, ``doubts`` (n) how unsure the bot was of its intent
+    (0: sure, 1: the second guess was as likely as the first), ``counts`` (n) how many turns each holds, and
+    ``urgencies`` (n, 0 to 1) what ``review.triage`` says of them.
+    """
+
+    vectors: Floats
+    doubts: Floats
+    counts: Floats
+    urgencies: Floats
+
+
+class Order(Protocol):
+    """Says what a decision on each group is worth; a bot's YAML names one below ``review.order``."""
+
+    def __call__(self, waiting: Waiting) -> Floats:
+        """Priorities (n), at or above 0; the highest comes first. Equal arguments give equal priorities."""
+        ...
+
+
+class ExpectedValue(Section):
+    """Frequency × uncertainty × newness; keeps ``Order``.
+
+    A decision teaches about what is near to it in meaning: it is worth the sum, over all groups, of their weight
+    (urgency × doubt × √count) times how near they are, as far as no group further ahead in the queue is nearer. That is
+    the facility-location objective of Wei, Iyer & Bilmes, "Submodularity in Data Subset Selection and Active Learning"
+    (ICML 2015), maximised greedily; its gains fall from pick to pick, so they are the priorities.
+    """
+
+    floor: float = Field(0.4, ge=-1.0, lt=1.0)
+    """Cosine from which on two texts have to do with each other."""
+    power: float = Field(2.0, gt=0.0)
+    """Nearness is ((cosine − floor) / (1 − floor)) to this power."""
+    first: int = Field(500, ge=1)
+    """How many places are filled one after the other; those behind come by their weight."""
+    candidates: int = Field(2_000, ge=1)
+    """The groups of the greatest weight, so many, that these places are filled from."""
+    audience: int = Field(10_000, ge=1)
+    """Groups at most that a decision's worth is summed over: bounds the work for long queues."""
+
+    def __call__(self, waiting: Waiting) -> Floats:
+        weights = np.asarray(waiting.urgencies * waiting.doubts * np.sqrt(waiting.counts), np.float32)
+        if not len(weights):
+            return weights
+        by_weight = np.argsort(-weights, kind="stable")
+        audience, candidates = by_weight[: self.audience], by_weight[: self.candidates]
+        nearness = self._nearness(waiting.vectors[candidates], waiting.vectors[audience])
+        gains = _greedy_gains(nearness, weights[audience], self.first)
+        behind = min(gains[gains >= 0].min(), 1.0)
+        priorities = weights * np.float32(behind / max(float(weights.max()), 1e-9))
+        picked = gains >= 0
+        priorities[candidates[picked]] = gains[picked]
+        return priorities
+
+    def _nearness(self, vectors: Floats, others: Floats) -> Floats:
+        cosines = vectors @ others.T
+        return np.asarray((np.maximum(cosines - self.floor, 0) / (1 - self.floor)) ** self.power, np.float32)
+
+
+def _greedy_gains(nearness: Floats, weights: Floats, picks: int) -> Floats:
+    """What each row of ``nearness`` (m, n) adds when it is picked, of ``picks`` greedy picks; -1 for those left over.
+
+    Lazily (Minoux 1978): a gain never grows, so only the row that led by its last known gain is looked at again.
+    """
+    covered = np.zeros(nearness.shape[1], np.float32)
+    heap = [(-float(gain), row) for row, gain in enumerate(nearness @ weights)]
+    heapq.heapify(heap)
+    gains = np.full(len(nearness), -1.0, np.float32)
+    for _ in range(min(picks, len(heap))):
+        while True:
+            _, row = heapq.heappop(heap)
+            gain = float(np.maximum(nearness[row] - covered, 0) @ weights)
+            if not heap or -gain <= heap[0][0]:
+                break
+            heapq.heappush(heap, (-gain, row))
+        gains[row] = gain
+        np.maximum(covered, nearness[row], out=covered)
+    return gains

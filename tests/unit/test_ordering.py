@@ -1,0 +1,49 @@
+"""What comes first in the review queue."""
+
+import numpy as np
+
+from chatbot_assets.feedback.ordering import ExpectedValue, Waiting
+
+
+def waiting(vectors: list[list[float]], doubts: list[float], counts: list[float] | None = None) -> Waiting:
+    rows = np.array(vectors, np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    ones = np.ones(len(rows), np.float32)
+    return Waiting(rows, np.array(doubts, np.float32), ones if counts is None else np.array(counts, np.float32), ones)
+
+
+def ranking(waits: Waiting, order: ExpectedValue | None = None) -> list[int]:
+    return np.argsort(-(order or ExpectedValue())(waits), kind="stable").tolist()
+
+
+APART = np.eye(4).tolist()
+
+
+def test_the_more_in_doubt_the_earlier() -> None:
+    assert ranking(waiting(APART, [0.2, 0.9, 0.5, 0.7])) == [1, 3, 2, 0]
+
+
+def test_what_many_ask_comes_before_what_one_asks_but_not_in_proportion() -> None:
+    assert ranking(waiting(APART, [0.5] * 4, [1, 9, 4, 2])) == [1, 2, 3, 0]
+    assert ranking(waiting(APART[:2], [0.9, 0.4], [1, 4])) == [0, 1]
+
+
+def test_what_is_like_much_else_comes_before_what_is_alone() -> None:
+    near = [[1, 0, 0], [1, 0.1, 0], [1, 0, 0.1], [-1, 0, 0]]
+    assert ranking(waiting(near, [0.5, 0.5, 0.5, 0.6]))[0] != 3
+
+
+def test_the_like_of_what_stands_further_ahead_waits_for_what_is_new() -> None:
+    vectors = [[1, 0, 0], [1, 0.01, 0], [0, 1, 0]]
+    first, second, _ = ranking(waiting(vectors, [1.0, 0.99, 0.4]))
+    assert first in (0, 1) and second == 2
+
+
+def test_beyond_the_first_places_the_rest_follows_behind_them_by_weight() -> None:
+    drawn = np.random.default_rng(0)
+    waits = waiting(drawn.normal(size=(60, 5)).tolist(), drawn.random(60).tolist())
+    order = ExpectedValue(first=10, candidates=20, audience=40)
+    priorities = order(waits)
+    rest = ranking(waits, order)[10:]
+    assert (np.sort(priorities)[::-1][:10] >= priorities[rest].max()).all()
+    assert np.all(np.diff(waits.doubts[rest]) <= 0)
