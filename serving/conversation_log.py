@@ -122,6 +122,7 @@ class ConversationLog:
                     adopt_at = time.monotonic() + ADOPT_SECONDS
                     for segment in self._journal.adopt():
                         logger.info("takes over what an ended process has served: %s", segment.name)
+                self._journal.retire_if_asked()
                 self._pass_on(time.monotonic())
             except Exception:
                 logger.exception("the journal cannot be passed on; trying again")

@@ -22,6 +22,8 @@ from typing import Any
 SEGMENT_BYTES = 8 << 20
 """A segment's size: some ten thousand turns."""
 SUFFIX, UNFINISHED = ".log", ".new"
+RETIRE = ".retire"
+"""Touched by whoever wants all that was served so far out of the journal: older segments are appended to no more."""
 logger = logging.getLogger(__name__)
 
 
@@ -96,6 +98,11 @@ class Segment:
     def name(self) -> str:
         return self.path.stem
 
+    @property
+    def made_ns(self) -> int:
+        """When it was made, in nanoseconds since 1970."""
+        return int(self.name.partition("-")[0])
+
     def has_room_for(self, data: bytes) -> bool:
         """Whether this process may still append so much."""
         return not self.adopted and self.end + len(data) <= self._size
@@ -154,6 +161,7 @@ class Journal:
         self._in_writing.set_result(None)
         self._wake = threading.Condition()
         self._closing = False
+        self._retiring = False
         self._thread = threading.Thread(target=self._write, name="journal", daemon=True)
         self._thread.start()
 
@@ -197,6 +205,17 @@ class Journal:
             self._segments.remove(segment)
         segment.remove()
 
+    def retire_if_asked(self) -> None:
+        """Appends no more to a segment that is older than a wish for it (``RETIRE``), so that it can be removed."""
+        try:
+            asked_ns = (self._folder / RETIRE).stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        with self._wake:
+            if self._current is not None and self._current.made_ns <= asked_ns:
+                self._retiring = True
+                self._wake.notify()
+
     def elsewhere(self, text: bytes) -> Iterator[Entry]:
         """The records of other processes' segments that hold a text."""
         mine = {segment.path for segment in self.segments()}
@@ -226,7 +245,10 @@ class Journal:
     def _write(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._group or self._closing)
+                self._wake.wait_for(lambda: self._group or self._closing or self._retiring)
+                if self._retiring:
+                    self._current, self._retiring = None, False
+                    continue
                 if not self._group:
                     return
                 data, self._group = b"".join(self._group), []
@@ -247,6 +269,23 @@ class Journal:
                 self._current = segment
                 self._segments.append(segment)
         return segment
+
+
+def ask_to_retire(folder: Path) -> int:
+    """Asks every process that writes to the journal in ``folder`` to start a new segment; gives when, in nanoseconds.
+
+    Segments that were made before, and that processes hold, are removed as soon as all of them is in the tables.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RETIRE).touch()
+    now = time.time_ns()
+    os.utime(folder / RETIRE, ns=(now, now))
+    return now
+
+
+def segments_before(folder: Path, moment_ns: int) -> list[Path]:
+    """The segments that were made before a moment and are still there."""
+    return [path for path in sorted(folder.glob(f"*{SUFFIX}")) if int(path.stem.partition("-")[0]) <= moment_ns]
 
 
 def _shared_future() -> "Future[None]":
