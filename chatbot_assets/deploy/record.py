@@ -9,7 +9,9 @@ from typing import Any
 
 from resources.lakehouse import LakeTable
 
-LIFE = ("candidate", "verified", "rejected", "rolled_back", "live")
+ERASED = "erased"
+"""The event of a deployment whose model learnt from a person who was forgotten since: the model is gone."""
+LIFE = ("candidate", "verified", "rejected", "rolled_back", "live", ERASED)
 """The events of a deployment, in the order in which those of one moment are told."""
 
 
@@ -76,11 +78,11 @@ class History:
 
     @property
     def before(self) -> Deployment | None:
-        """What a rollback goes back to: what was live last before, and has not been rolled back itself."""
+        """What a rollback goes back to: what was live last before, and has not been rolled back or erased since."""
         live = self._live_event
         for event in self._lives:
             identity = event["deployment_id"]
-            if live and identity != live["deployment_id"] and self.stands(identity) != "rolled_back":
+            if live and identity != live["deployment_id"] and self.stands(identity) not in ("rolled_back", ERASED):
                 return Deployment.of(event)
         return None
 
@@ -88,6 +90,10 @@ class History:
         """The last event of a deployment; None when there is no such deployment."""
         own = [str(event["event"]) for event in self.events if event["deployment_id"] == identity]
         return own[-1] if own else None
+
+    def erased(self, model_id: str) -> dict[str, Any] | None:
+        """The event that says that a model was erased; None when it was not."""
+        return next((one for one in self.events if (one["event"], one["model_id"]) == (ERASED, model_id)), None)
 
     def last_live(self, identity: str) -> dict[str, Any] | None:
         """The last event ``live`` of a deployment; None when it never answered."""
