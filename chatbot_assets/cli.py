@@ -116,6 +116,22 @@ def erase(key: str | None, as_json: bool, **options: Any) -> None:
 
 @main.command()
 @click.argument("key")
+@click.argument("table")
+@click.option("--format", "form", default="csv", show_default=True, help="csv or jsonl.")
+@click.option("--from", "since", default=None, help="Rows of this time and later (ISO 8601; UTC without a zone).")
+@click.option("--to", "until", default=None, help="Rows before this time.")
+@click.option("--output", default=None, type=click.Path(path_type=Path), help="The file; by default KEY.TABLE.FORMAT.")
+@click.option("--actor", default=None, help="Who exports; your login name by default.")
+@JSON_OPTION
+def export(key: str, table: str, as_json: bool, **options: Any) -> None:
+    """Write TABLE of bot KEY into a file: CSV that no spreadsheet takes for formulas, or JSON Lines."""
+    from chatbot_assets.commands.export import describe, run
+
+    _show(run(key, table, **options), as_json, describe)
+
+
+@main.command()
+@click.argument("key")
 @click.option("--select", default=None, help="Only these assets (names with commas).")
 @click.option("--engine", default=None, help="Engine instead of the one in the bot's YAML.")
 @JSON_OPTION

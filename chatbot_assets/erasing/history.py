@@ -59,7 +59,7 @@ def forget(table: LakeTable, found: Found) -> Rewritten:
         and (name in named or path.stat().st_mtime < newest)
         and _rewrite(path, found, markers, models)
     ]
-    entries = _rewrite_log(table, active, markers)
+    entries = trim_log(table, active, markers)
     if files or entries:
         _renew_checkpoint(table)
     return Rewritten(len(files), entries)
@@ -147,8 +147,11 @@ def _shared(
     return changed, pa.array(emptied, pa.bool_())
 
 
-def _rewrite_log(table: LakeTable, active: set[str], markers: Markers) -> int:
-    """Takes markers out of the log's entries, and gives each old file the size that it has now; gives how many."""
+def trim_log(table: LakeTable, active: set[str], markers: Markers) -> int:
+    """Takes markers, and statistics of old files, out of the log's entries; gives how many were written again.
+
+    Each old file is given the size that it has now; ``active`` are the files of the newest version.
+    """
     changed = 0
     for path in sorted((table.path / "_delta_log").glob("*.json")):
         if not path.stem.isdigit():

@@ -63,7 +63,7 @@ def remove_rows(lake: Lake, key: str, found: Found, landing: Sequence[OwnRows], 
     for name, gone in (("dialogues", found.landed), ("rejected", found.rejected)):
         table = lake.table(key, name)
         amend(table, (), rows_with(table.table.key[0], gone), table.table.key, note)
-    _amend_decisions(lake.table(key, "review_decisions"), found.turns, note)
+    amend_decisions(lake.table(key, "review_decisions"), found.turns, note)
     _amend_conversations(lake.table(key, "conversations"), found, note)
     _empty_queue(lake.table(key, "review_queue"), found, note)
 
@@ -140,7 +140,7 @@ def _rewrite_landing(ledger: LakeTable, user_id: str, landing: Sequence[OwnRows]
             rows.path.unlink()
 
 
-def _amend_decisions(table: LakeTable, turns: set[str], note: Note) -> None:
+def amend_decisions(table: LakeTable, turns: set[str], note: Note) -> None:
     """Decisions go on to hold for the other turns that they are about; those about no other turn leave."""
     if table.last() is None:
         return

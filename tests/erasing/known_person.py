@@ -81,8 +81,8 @@ def made_known(refreshed: SmallBot, root: Path) -> Known:
     with gzip.open(folder / "table.csv.gz", "wt", encoding="utf-8") as stream:
         stream.write("\n".join(lines))
     pq.write_table(pa.Table.from_pylist([others[1], *own[3:], others[2]]), folder / "rows.parquet")
-    for path in folder.iterdir():
-        os.utime(path, (time.time() - 60,) * 2)
+    for name in ("table.csv.gz", "rows.parquet"):
+        os.utime(folder / name, (time.time() - 60,) * 2)
     refreshed = bot.refresh()
     assert refreshed.success, refreshed.failure or refreshed.error
     asked = serve(
