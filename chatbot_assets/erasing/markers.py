@@ -49,13 +49,14 @@ class Markers:
         return bool(self.telling or self.whole)
 
     @cached_property
+    def written(self) -> tuple[str, ...]:
+        """The telling markers as texts may quote them: as they are, and within JSON."""
+        return tuple(sorted({form for marker in self.telling for form in written_forms(marker)}))
+
+    @cached_property
     def forms(self) -> tuple[bytes, ...]:
         """The bytes of the telling markers: as they are, within JSON (also twice), in UTF-16 and in addresses."""
         return tuple(sorted({form for marker in self.telling for form in forms_of(marker)}))
-
-    def found_in(self, data: bytes) -> int:
-        """How many of the telling markers' forms some bytes hold."""
-        return sum(form in data for form in self.forms)
 
     def is_in(self, data: bytes) -> bool:
         """Whether some bytes hold a telling marker."""
@@ -63,7 +64,11 @@ class Markers:
 
     def marks(self, text: str) -> bool:
         """Whether a value is one of the markers or holds a telling one."""
-        return text in self.whole or text in self.telling or any(marker in text for marker in self.telling)
+        return text in self.whole or self.is_quoted_in(text)
+
+    def is_quoted_in(self, text: str) -> bool:
+        """Whether a text holds a telling marker."""
+        return any(form in text for form in self.written)
 
     def without(self, values: Iterable[str]) -> "Markers":
         """The markers that none of the values is or holds: what others have said too tells nothing."""
@@ -74,14 +79,23 @@ class Markers:
 
 def forms_of(marker: str) -> set[bytes]:
     """The bytes in which a text may be stored."""
-    found: set[bytes] = set()
-    for text in {marker, unicodedata.normalize("NFD", marker)}:
-        once = {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-        twice = {json.dumps(one, ensure_ascii=ascii_only)[1:-1] for one in once for ascii_only in (True, False)}
-        for one in {text, quote(text), *once, *twice}:
-            found.add(one.encode("utf-8", "surrogatepass"))
+    found = {text.encode("utf-8", "surrogatepass") for text in written_forms(marker)}
+    for text in _normal_forms(marker):
+        found.add(quote(text, errors="surrogatepass").encode())
         found |= {text.encode(encoding, "surrogatepass") for encoding in ("utf-16-le", "utf-16-be")}
     return found
+
+
+def written_forms(marker: str) -> set[str]:
+    """A text as it is, composed or decomposed, and as JSON within JSON writes it, up to twice."""
+    found = _normal_forms(marker)
+    for _ in range(2):
+        found |= {json.dumps(text, ensure_ascii=ascii_only)[1:-1] for text in found for ascii_only in (True, False)}
+    return found
+
+
+def _normal_forms(text: str) -> set[str]:
+    return {text, unicodedata.normalize("NFD", text)}
 
 
 def redacted(value: Any, markers: Markers) -> Any:
@@ -91,7 +105,7 @@ def redacted(value: Any, markers: Markers) -> Any:
     the person's where they are an entry of a list, or the ``text`` of an object in a list.
     """
     if isinstance(value, str):
-        if not any(marker in value for marker in markers.telling):
+        if not markers.is_quoted_in(value):
             return value
         inner = _inner(value)
         return ERASED if inner is None else json.dumps(redacted(inner, markers), ensure_ascii=False)

@@ -21,6 +21,10 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=3
     lambda text: len(text.encode()) >= 20 and text.strip()
 )
 
+VALUES = st.recursive(
+    st.text() | st.integers() | st.none(), lambda one: st.lists(one) | st.dictionaries(st.text(), one), max_leaves=6
+)
+
 
 @given(TEXTS, st.booleans())
 def test_a_text_is_found_in_each_form_that_json_utf_16_and_addresses_give_it(text: str, ascii_only: bool) -> None:
@@ -37,10 +41,7 @@ def test_a_text_is_found_in_each_form_that_json_utf_16_and_addresses_give_it(tex
         assert markers.is_in(data)
 
 
-@given(
-    TEXTS,
-    st.recursive(st.text() | st.integers() | st.none(), lambda one: st.lists(one) | st.dictionaries(st.text(), one)),
-)
+@given(TEXTS, VALUES)
 def test_what_was_redacted_holds_no_marker_and_stays_as_it_is_without_one(text: str, value: object) -> None:
     markers = Markers.of([], [text])
     plain = json.dumps(value, ensure_ascii=False)

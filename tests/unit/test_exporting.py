@@ -39,9 +39,9 @@ def served(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     return home
 
 
-def exported(path: Path, **options: str | None) -> Path:
+def exported(path: Path, table: str = "conversations", **options: str | None) -> Path:
     wanted = {"form": "csv", "since": None, "until": None, "actor": "kim"} | options
-    run(KEY, "conversations", output=path, **wanted)  # type: ignore[arg-type]
+    run(KEY, table, output=path, **wanted)  # type: ignore[arg-type]
     return path
 
 
