@@ -528,6 +528,7 @@ DEPLOYMENTS = Table(
         "deploy.policy",
         "deploy.verification",
         "messages",
+        "privacy",
     ),
 )
 

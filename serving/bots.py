@@ -4,6 +4,7 @@ import gc
 import logging
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +13,9 @@ from chatbot_assets.deploy.record import Deployment, live_deployment
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.model_store import unpack
+from resources.pseudonyms import pseudonym
 from serving.agreement import next_to_answer
-from serving.privacy import Mask, load_mask
+from serving.privacy import Mask, hides_users, load_mask
 from serving.responder import Responder
 
 WATCH_SECONDS = 0.5
@@ -24,11 +26,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LiveBot:
-    """A deployment, loaded; ``mask`` hides personal data in what is kept of its turns."""
+    """A deployment, loaded.
+
+    ``mask`` hides personal data in what is kept of its turns, and ``known_as`` gives the name under which a user is
+    kept.
+    """
 
     deployment: Deployment
     responder: Responder
     mask: Mask
+    known_as: Callable[[str], str] = str
 
 
 def load_live(home: Home, key: str) -> LiveBot | None:
@@ -40,7 +47,8 @@ def load_live(home: Home, key: str) -> LiveBot | None:
 def load(home: Home, key: str, deployment: Deployment) -> LiveBot:
     """Loads a deployment from the lake, whether it is live or was."""
     folder = unpack(Lake(home.lake).table(key, "models"), deployment.model_id, home.cache)
-    return LiveBot(deployment, Responder(folder, deployment.config), load_mask(deployment.config))
+    named = partial(pseudonym, home.root, key.partition(".")[0]) if hides_users(deployment.config) else str
+    return LiveBot(deployment, Responder(folder, deployment.config), load_mask(deployment.config), named)
 
 
 class LiveBots:

@@ -108,7 +108,7 @@ class Chat:
         }
         kept = {
             "session_id": turn.session_id,
-            "user_id": turn.user_id,
+            "user_id": turn.user_id and bot.known_as(turn.user_id),
             "text": bot.mask(turn.text),
             "candidates": json.dumps(candidates, ensure_ascii=False),
             "served_at": datetime.now(UTC),

@@ -24,7 +24,10 @@ from resources.lakehouse import Lake
 HOME = "home"
 BOTS = "bots"
 TOKENS_FILE = "tokens.json"
-LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "journal", "logs", "up.lock", "service.json", TOKENS_FILE})
+SECRETS = (TOKENS_FILE, "receipts.key", "pseudonyms.key")
+LEFT_OUT = frozenset(
+    {"lake", "landing", "dagster", "cache", "journal", "logs", "erasing", "up.lock", "service.json", *SECRETS}
+)
 """Names in a home that have their own rule here, or that come back by themselves."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
@@ -34,8 +37,7 @@ LOG_VERSION = re.compile(r"^(\d{20})\.")
 def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int]:
     """Adds a home and its bot files to an archive; gives the pinned version of every table.
 
-    Names in the archive begin with ``home/`` and ``bots/``. ``tokens.json`` holds secrets and comes only when asked
-    for. The folders ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later.
+    Names in the archive begin with ``home/`` and ``bots/``. ``SECRETS`` come only when asked for. The folders ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later.
 
     Raises:
         ArchiveError: when a table lacks a file, or a landing file is still being written.
@@ -57,9 +59,9 @@ def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int
     for path in sorted(home.root.iterdir()):
         for file in [] if path.name in LEFT_OUT else _files(path) if path.is_dir() else [path]:
             writer.add(file, _name(file, home.root, HOME), may_grow=True)
-    tokens = home.root / TOKENS_FILE
-    if with_tokens and tokens.exists():
-        writer.add(tokens, _name(tokens, home.root, HOME))
+    for secret in (home.root / name for name in SECRETS):
+        if with_tokens and secret.exists():
+            writer.add(secret, _name(secret, home.root, HOME))
     for path in _files(home.bots):
         if not any(part.startswith(".") for part in path.relative_to(home.bots).parts):
             writer.add(path, _name(path, home.bots, BOTS))

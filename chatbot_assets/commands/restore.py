@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chatbot_assets.backup.archive import ArchiveError, extract
-from chatbot_assets.backup.snapshot import BOTS, HOME, TOKENS_FILE
+from chatbot_assets.backup.snapshot import BOTS, HOME, SECRETS
 from chatbot_assets.commands import UserError
 from resources.environment import Home
 
@@ -28,9 +28,9 @@ def run(source: Path) -> dict[str, Any]:
     try:
         manifest = extract(source, temporary, frozenset({HOME, BOTS}))
         (temporary / HOME).mkdir(exist_ok=True)
-        tokens = temporary / HOME / TOKENS_FILE
-        if tokens.exists():
-            tokens.chmod(0o600)
+        for secret in (temporary / HOME / name for name in SECRETS):
+            if secret.exists():
+                secret.chmod(0o600)
         _place_bots(temporary / BOTS, home.bots)
         os.rename(temporary / HOME, home.root)
     except ArchiveError as error:
@@ -46,7 +46,7 @@ def run(source: Path) -> dict[str, Any]:
         "bots": bot_files,
         "tables": manifest["tables"],
         "files": len(manifest["files"]),
-        "with_tokens": f"{HOME}/{TOKENS_FILE}" in manifest["files"],
+        "with_tokens": f"{HOME}/{SECRETS}" in manifest["files"],
         "seconds": round(time.monotonic() - started, 3),
     }
 

@@ -4,12 +4,12 @@ import hashlib
 import hmac
 import json
 import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-KEY_BYTES = 32
+from resources.keys import secret_key
+
 FOLDER, KEY_FILE = "receipts", "receipts.key"
 SIGNED = ("sha256", "signature")
 """The fields that are made of all others."""
@@ -20,16 +20,8 @@ class ReceiptError(ValueError):
 
 
 def signing_key(root: Path) -> bytes:
-    """The home's key for receipts, made at its first use; only its owner can read it."""
-    path = root / KEY_FILE
-    root.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return bytes.fromhex(path.read_text(encoding="ascii"))
-    with open(descriptor, "w", encoding="ascii") as stream:
-        stream.write(secrets.token_hex(KEY_BYTES))
-    return bytes.fromhex(path.read_text(encoding="ascii"))
+    """The home's key for receipts."""
+    return secret_key(root / KEY_FILE)
 
 
 def subject_hash(root: Path, tenant: str, user_id: str, salt: str) -> str:

@@ -17,6 +17,7 @@ from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.tables import MODELS, UTTERANCES
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable
+from resources.pseudonyms import names_of
 
 Rows = list[dict[str, Any]]
 CONTEXT = {
@@ -34,11 +35,12 @@ CONTEXT = {
 class Found:
     """What a bot holds of a person; ``counts`` gives rows and files of each table, in all versions that are left.
 
-    ``ids`` and ``texts`` are what to look for beside ``user_id``, without what others' rows hold as well. ``models``
-    are those that learnt from rows that were the person's alone.
+    ``names`` are the id and the pseudonym of the person, ``ids`` and ``texts`` what to look for beside them, without
+    what others' rows hold as well. ``models`` are those that learnt from rows that were the person's alone.
     """
 
     user_id: str
+    names: set[str] = field(default_factory=set)
     landed: set[str] = field(default_factory=set)
     rejected: set[str] = field(default_factory=set)
     served: set[str] = field(default_factory=set)
@@ -57,12 +59,12 @@ class Found:
     @property
     def markers(self) -> Markers:
         """What must not be left anywhere."""
-        ids = self.ids | self.turns | self.rejected | self.decisions | self.utterances | {self.user_id}
+        ids = self.ids | self.turns | self.rejected | self.decisions | self.utterances | self.names
         return Markers.of(ids, self.texts)
 
     def join(self, other: "Found") -> None:
         """Adds what was found earlier, before the search was interrupted."""
-        for name in ("landed", "rejected", "served", "decisions", "utterances", "ids", "texts", "models"):
+        for name in ("names", "landed", "rejected", "served", "decisions", "utterances", "ids", "texts", "models"):
             getattr(self, name).update(getattr(other, name))
         for table, counts in other.counts.items():
             mine = self.counts.setdefault(table, {"rows": 0, "files": 0})
@@ -95,7 +97,7 @@ def landing_files(home: Home, key: str) -> list[Path]:
 
 def find(home: Home, lake: Lake, bot: Bot, user_id: str) -> tuple[Found, list[OwnRows]]:
     """What a bot holds of a person, and their rows in landing files. The caller holds the bot's tables."""
-    finder = _Finder(lake, bot.key, Found(user_id))
+    finder = _Finder(lake, bot.key, Found(user_id, set(names_of(home.root, bot.tenant, user_id))))
     finder.own()
     landing = [own_rows(path, user_id, bot.sources) for path in landing_files(home, bot.key)]
     landing = [rows for rows in landing if rows.lines]
@@ -144,15 +146,16 @@ class _Finder:
     ) -> None:
         """Rows with the person's ``user_id``, and those without one in the same dialogue or session."""
         columns = ("turn_id", "user_id", context, *texts, *within)
+        names = pa.array(sorted(self.found.names), pa.string())
         groups: set[tuple[Any, ...]] = set()
         for _, rows in self.rows(name, columns):
-            mine = rows.filter(pc.equal(rows.column("user_id").cast(pa.string()), self.found.user_id))
+            mine = rows.filter(pc.is_in(rows.column("user_id").cast(pa.string()), value_set=names))
             groups.update(tuple(row[one] for one in (context, *within)) for row in mine.to_pylist() if row[context])
         contexts = pa.array(sorted({group[0] for group in groups}), pa.string())
         for _, rows in self.rows(name, columns):
             user = rows.column("user_id").cast(pa.string())
             near = pc.and_(pc.is_null(user), pc.is_in(rows.column(context).cast(pa.string()), value_set=contexts))
-            likely = rows.filter(pc.or_(pc.fill_null(pc.equal(user, self.found.user_id), False), near)).to_pylist()
+            likely = rows.filter(pc.or_(pc.is_in(user, value_set=names), near)).to_pylist()
             mine = [row for row in likely if row["user_id"] or tuple(row[one] for one in (context, *within)) in groups]
             turns.update(row["turn_id"] for row in mine)
             self.found.texts.update(row[text] for row in mine for text in texts if row[text])

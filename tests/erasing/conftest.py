@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 from known_person import Known, erase, made_known
-from small_bot import Refreshed, SmallBot, bot, first
+from small_bot import Refreshed, SmallBot, bot, configured, first
 
-__all__ = ["bot", "erased", "first", "known", "knows"]
+__all__ = ["bot", "configured", "erased", "first", "known", "knows"]
 
 
 @pytest.fixture(scope="session")
