@@ -238,9 +238,22 @@ class Resources(Section):
 
 
 class Retention(Section):
-    """For how many days a version of a table can be read after another one has taken its place."""
+    """How long things are kept.
+
+    ``days`` is for how long a version of a table can be read after another one has taken its place, and
+    ``conversations_days`` for how long served turns stay in ``conversations`` (None: for ever). What people decided
+    about such turns goes on to be learnt from (``decisions: keep``) or leaves with them (``leave``).
+    """
 
     days: float = Field(90.0, ge=1.0)
+    conversations_days: float | None = Field(None, ge=1.0)
+    decisions: Literal["keep", "leave"] = "keep"
+
+
+class Privacy(Section):
+    """Whether the ids of users are kept as they come (``plain``) or as something that nobody can turn back."""
+
+    user_ids: Literal["plain", "pseudonym"] = "plain"
 
 
 class Bot(Section):
@@ -263,6 +276,7 @@ class Bot(Section):
     messages: Messages
     resources: Resources = Resources()
     retention: Retention = Retention()
+    privacy: Privacy = Privacy()
     _golden: tuple[GoldenDialogue, ...] = PrivateAttr(())
 
     @property
@@ -349,6 +363,11 @@ def golden_file(bots: Path, key: str) -> Path:
     return bot_file(bots, key).with_suffix(SUFFIX)
 
 
+def tenant_file(bots: Path, key: str) -> Path:
+    """Where the defaults of a bot's tenant belong (``TENANT_SECTIONS`` alone), whether there are any or not."""
+    return bot_file(bots, key).with_name(TENANT_FILE)
+
+
 def bot_keys(bots: Path) -> list[str]:
     """The keys of all bot files, sorted; files whose names cannot be keys are left out."""
     keys = (f"{path.parent.name}.{path.stem}" for path in bots.glob("*/*.yaml"))
@@ -361,9 +380,9 @@ def load_bot(bots: Path, key: str) -> Bot:
     Raises:
         BotError: with one line that names the file, the key (or line) and what is allowed.
     """
-    path, golden = bot_file(bots, key), golden_file(bots, key)
+    path, golden, tenant = bot_file(bots, key), golden_file(bots, key), tenant_file(bots, key)
     # The defaults of all languages: which one the file names is known only after reading it.
-    files = (path, *map(defaults_file, LANGUAGES), *([golden] if golden.exists() else []))
+    files = (path, *map(defaults_file, LANGUAGES), *(one for one in (golden, tenant) if one.exists()))
     return _bots.get(path, fingerprint(*files), lambda: _read_bot(bots, key))
 
 
@@ -377,6 +396,9 @@ def bot_mistakes(bots: Path, key: str) -> list[str]:
     return [*found, *read_golden(golden_file(bots, key))[1]]
 
 
+TENANT_FILE = "_tenant.yaml"
+TENANT_SECTIONS = ("retention", "privacy")
+"""What may be said for all bots of a tenant at once; a bot's own file says otherwise where it must."""
 SECTIONS = ("sources", "process", "augment", "denoise", "embed", "train", "validate", "deploy", "review")
 """The parts of the configuration that name modules."""
 _bots: Remembered[Bot] = Remembered()
@@ -412,7 +434,8 @@ def _read_yaml(bots: Path, key: str) -> Bot:
         raise BotError(f"{path}: key: is given by the file's name ({key}); remove it")
     try:
         defaults = {name: value for name, value in language_defaults(language).items() if name != "name"}
-        bot = Bot.model_validate(_merge(_without_foreign_flows(defaults, own), own) | {"key": key})
+        defaults = _merge(_without_foreign_flows(defaults, own), _tenant_defaults(tenant_file(bots, key)))
+        bot = Bot.model_validate(_merge(defaults, own) | {"key": key})
         bot.config_hash()
     except ValidationError as error:
         raise BotError(f"{path}: {'; '.join(_plain(problem) for problem in error.errors())}") from None
@@ -420,6 +443,19 @@ def _read_yaml(bots: Path, key: str) -> Bot:
         half = ascii(error.object[error.start])[1:-1]
         raise BotError(f"{path}: holds half a character ({half}); write characters as themselves, in UTF-8") from None
     return bot
+
+
+def _tenant_defaults(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BotError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    unknown = sorted(set(found) - set(TENANT_SECTIONS)) if isinstance(found, dict) else [str(found)]
+    if unknown:
+        raise BotError(f"{path}: {', '.join(map(str, unknown))}: unknown; allowed: {', '.join(TENANT_SECTIONS)}")
+    return dict(found)
 
 
 def _without_foreign_flows(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

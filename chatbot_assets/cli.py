@@ -97,6 +97,41 @@ def withdraw(key: str, file: str, reason: str, actor: str | None, as_json: bool)
 
 
 @main.command()
+@click.argument("key", required=False)
+@click.option("--subject", default=None, metavar="USER_ID", help="The person, as rows and turns name them.")
+@click.option("--tenant", default=None, help="Erase from all bots of this tenant, not from one KEY.")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+@click.option("--check", type=click.Path(path_type=Path), default=None, help="Check this receipt; erase nothing.")
+@click.option("--reason", default="asked for by the person", show_default=True, help="Why, for the record.")
+@click.option("--actor", default=None, help="Who says so; your login name by default.")
+@JSON_OPTION
+def erase(key: str | None, as_json: bool, **options: Any) -> None:
+    """Forget a person: remove them from every table and version of bot KEY, and print the receipt."""
+    from chatbot_assets.commands.erase import describe, run
+
+    report = run(key, say=lambda line: click.echo(line, err=True), **options)
+    _show(report, as_json, describe)
+    if not report["complete"]:
+        sys.exit(1)
+
+
+@main.command()
+@click.argument("key")
+@click.argument("table")
+@click.option("--format", "form", default="csv", show_default=True, help="csv or jsonl.")
+@click.option("--from", "since", default=None, help="Rows of this time and later (ISO 8601; UTC without a zone).")
+@click.option("--to", "until", default=None, help="Rows before this time.")
+@click.option("--output", default=None, type=click.Path(path_type=Path), help="The file; by default KEY.TABLE.FORMAT.")
+@click.option("--actor", default=None, help="Who exports; your login name by default.")
+@JSON_OPTION
+def export(key: str, table: str, as_json: bool, **options: Any) -> None:
+    """Write TABLE of bot KEY into a file: CSV that no spreadsheet takes for formulas, or JSON Lines."""
+    from chatbot_assets.commands.export import describe, run
+
+    _show(run(key, table, **options), as_json, describe)
+
+
+@main.command()
 @click.argument("key")
 @click.option("--select", default=None, help="Only these assets (names with commas).")
 @click.option("--engine", default=None, help="Engine instead of the one in the bot's YAML.")

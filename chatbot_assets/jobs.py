@@ -12,6 +12,7 @@ import dagster as dg
 from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.checks import MAY_BE_DEPLOYED, VERIFICATIONS, check_specs
 from chatbot_assets.maintenance import maintain_bot
+from chatbot_assets.maintenance.expiry import expire
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
@@ -85,9 +86,11 @@ def maintain_tables(context: dg.OpExecutionContext, home: dg.ResourceParam[Home]
     except BotError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     with lake.writing(key, lambda: context.log.info(f"{key}: a refresh holds the tables; waiting for it")):
+        expired = expire(lake, key, retention, datetime.now(UTC))
         report = maintain_bot(home, lake, key, retention.days, datetime.now(UTC))
     context.add_output_metadata(
         {
+            "turns expired": expired,
             "files removed": report.files_removed,
             "MB freed": round(report.bytes_removed / 1e6, 3),
             "seconds": round(time.monotonic() - started, 3),
@@ -113,7 +116,7 @@ def maintain_tables(context: dg.OpExecutionContext, home: dg.ResourceParam[Home]
 @dg.job(
     partitions_def=BOTS,
     executor_def=dg.in_process_executor,
-    description="Looks after the files of one bot's tables; changes no row, and nothing is computed again for it.",
+    description="Looks after the files of one bot's tables; turns beyond the bot's retention leave, no other row.",
 )
 def maintain() -> None:
     maintain_tables()

@@ -129,7 +129,10 @@ LANDING_FILES = Table(
         Column("modified_ns", INT, "modification time in nanoseconds, to recognise the file without reading it"),
         Column("mapping", STRING, "hash of the column mapping it was read under"),
         Column(
-            "status", STRING, "'read', 'duplicate' (byte-equal to a file already read) or 'withdrawn' (taken out again)"
+            "status",
+            STRING,
+            "'read', 'duplicate' (byte-equal to a file already read), 'withdrawn' (taken out again) or 'erased' (read; "
+            "a person's rows were taken out of it since)",
         ),
         Column("rows", INT, "rows accepted"),
         Column("rejected", INT, "rows refused"),
@@ -500,7 +503,8 @@ DEPLOYMENTS = Table(
         Column(
             "event",
             STRING,
-            "'candidate', 'verified', 'canary', 'shadow', 'live', 'rejected' or 'rolled_back'",
+            "'candidate', 'verified', 'canary', 'shadow', 'live', 'rejected', 'rolled_back' or 'erased' (the model "
+            "learnt from a person who was forgotten since)",
             made_from=("models.data", "evaluations.value"),
         ),
         Column("at", TIME, "when"),
@@ -526,6 +530,7 @@ DEPLOYMENTS = Table(
         "deploy.verification",
         "serve",
         "messages",
+        "privacy",
     ),
 )
 

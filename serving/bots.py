@@ -9,8 +9,10 @@ import logging
 import threading
 import time
 from collections import OrderedDict, defaultdict
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from chatbot_assets.deploy.record import Deployment, Trial, history, live_deployment
@@ -19,10 +21,11 @@ from chatbot_assets.tables import CONVERSATIONS
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.model_store import unpack
+from resources.pseudonyms import pseudonym
 from serving.agreement import next_to_answer, next_to_try
 from serving.memory import budget, weight
 from serving.metrics import Metrics
-from serving.privacy import Mask, load_mask
+from serving.privacy import Mask, hides_users, load_mask
 from serving.responder import Responder
 
 WATCH_SECONDS = 0.5
@@ -39,12 +42,17 @@ class NotLoadedError(RuntimeError):
 
 @dataclass(frozen=True)
 class LiveBot:
-    """A deployment, loaded; ``mask`` hides personal data in what is kept of its turns, ``bytes`` is what it takes."""
+    """A deployment, loaded.
+
+    ``mask`` hides personal data in what is kept of its turns, ``known_as`` gives the name under which a user is kept,
+    and ``bytes`` is what it takes.
+    """
 
     deployment: Deployment
     responder: Responder
     mask: Mask
     bytes: int = 0
+    known_as: Callable[[str], str] = str
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,8 @@ def load(home: Home, key: str, deployment: Deployment) -> LiveBot:
     """Loads a deployment from the lake, whether it is live or was."""
     folder = unpack(Lake(home.lake).table(key, "models"), deployment.model_id, home.cache)
     responder = Responder(folder, deployment.served_config)
-    return LiveBot(deployment, responder, load_mask(deployment.config), weight(folder))
+    named = partial(pseudonym, home.root, key.partition(".")[0]) if hides_users(deployment.config) else str
+    return LiveBot(deployment, responder, load_mask(deployment.config), weight(folder), named)
 
 
 class LiveBots:

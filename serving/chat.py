@@ -294,7 +294,7 @@ def _asked(bot: LiveBot, turn: ChatRequest) -> dict[str, Any]:
     """What is kept of every turn: who asked which deployment what, without personal data, and when."""
     return {
         "session_id": turn.session_id,
-        "user_id": turn.user_id,
+        "user_id": turn.user_id and bot.known_as(turn.user_id),
         "text": bot.mask(turn.text),
         "model_id": bot.deployment.model_id,
         "deployment_id": bot.deployment.deployment_id,

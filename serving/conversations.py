@@ -4,10 +4,11 @@ Identifiers of turns begin with the time. A file of the table holds the turns of
 identifier that Delta's log keeps for each file tell which one file to read or to rewrite.
 """
 
+import json
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 TURN_ID = re.compile(r"^[0-9a-f]{32}\Z")
 AMENDED_AT_ONCE = 500
 """Turns that one statement amends: keeps its text, and the plan made of it, small."""
+ATTEMPTS = 20
+"""Times that a removal is tried again because another writer came first."""
 
 
 def new_turn_id() -> str:
@@ -52,7 +55,7 @@ class Conversations:
         return self._table.progress(source)
 
     def amend(self, changes: Mapping[str, Mapping[str, Any]], progress: Mapping[str, int] | None = None) -> None:
-        """Sets ``satisfied`` and ``chosen_candidate`` of turns, by their identifiers; other processes' rows stay.
+        """Sets some columns of turns (``satisfied``, say), by their identifiers; other processes' rows stay.
 
         ``progress`` is as for :meth:`append`.
 
@@ -71,6 +74,29 @@ class Conversations:
                 updates={name: _new_values(name, part) for name in columns},
                 commit_properties=with_progress(progress if start + AMENDED_AT_ONCE >= len(turn_ids) else None),
             )
+
+    def remove(self, turn_ids: Iterable[str], note: Mapping[str, Any]) -> None:
+        """Takes turns out of the table; each commit says why in ``note``. Doing it again is safe.
+
+        Raises:
+            deltalake.exceptions.CommitFailedError: when other writers were first too many times.
+        """
+        from deltalake import CommitProperties, DeltaTable
+        from deltalake.exceptions import CommitFailedError
+
+        leaving = sorted(turn_id for turn_id in turn_ids if TURN_ID.match(turn_id))
+        for start in range(0, len(leaving), AMENDED_AT_ONCE):
+            part = leaving[start : start + AMENDED_AT_ONCE]
+            for attempt in range(ATTEMPTS):
+                try:
+                    DeltaTable(str(self._table.path)).delete(
+                        f"turn_id IN ({', '.join(map(_literal, part))})",
+                        commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(dict(note))}),
+                    )
+                    break
+                except CommitFailedError:
+                    if attempt + 1 == ATTEMPTS:
+                        raise
 
     def find(
         self, turn_id: str, columns: Sequence[str] = ("turn_id", "category", "candidates")
@@ -120,7 +146,9 @@ def _new_values(column: str, changes: Mapping[str, Mapping[str, Any]]) -> str:
     return f"CASE turn_id {' '.join(cases)} ELSE {column} END"
 
 
-def _literal(value: str | bool) -> str:
+def _literal(value: str | bool | None) -> str:
+    if value is None:
+        return "NULL"
     if isinstance(value, bool):
         return str(value).lower()
     return "'" + value.replace("'", "''") + "'"

@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,10 @@ from typing import Any
 SEGMENT_BYTES = 8 << 20
 """A segment's size: some ten thousand turns."""
 SUFFIX, UNFINISHED = ".log", ".new"
+RETIRE = ".retire"
+"""Touched by whoever wants all that was served so far out of the journal: older segments are appended to no more."""
+LOOK_SECONDS = 0.5
+"""How often it is looked whether somebody wants that."""
 logger = logging.getLogger(__name__)
 
 
@@ -159,7 +163,10 @@ class Journal:
     def _write(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._group or self._closing)
+                is_woken = self._wake.wait_for(lambda: self._group or self._closing, LOOK_SECONDS)
+                self._retire_if_asked()
+                if not is_woken:
+                    continue
                 if not self._group:
                     return
                 data, self._group = b"".join(self._group), []
@@ -171,6 +178,14 @@ class Journal:
                 self._in_writing.set_exception(error)
             else:
                 self._in_writing.set_result(None)
+
+    def _retire_if_asked(self) -> None:
+        """Appends no more to a segment that is older than a wish for it (``RETIRE``), so that it can be removed."""
+        with suppress(FileNotFoundError):
+            asked_ns = (self._folder / RETIRE).stat().st_mtime_ns
+            if self._current and _made_ns(self._current.path) <= asked_ns:
+                self._current.release()
+                self._current = None
 
     def _segment_for(self, data: bytes) -> Segment:
         full = self._current
@@ -237,6 +252,28 @@ def _held(path: Path) -> Iterator[bool]:
         yield True
     finally:
         os.close(descriptor)
+
+
+def ask_to_retire(folder: Path) -> int:
+    """Asks every process that writes to the journal in ``folder`` to start a new segment; gives when, in nanoseconds.
+
+    Segments that were made before, and that processes hold, are removed as soon as all of them is in the tables.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RETIRE).touch()
+    now = time.time_ns()
+    os.utime(folder / RETIRE, ns=(now, now))
+    return now
+
+
+def segments_before(folder: Path, moment_ns: int) -> list[Path]:
+    """The segments that were made before a moment and are still there."""
+    return [path for path in segments_in(folder) if _made_ns(path) <= moment_ns]
+
+
+def _made_ns(segment: Path) -> int:
+    """When it was made, in nanoseconds since 1970."""
+    return int(segment.stem.partition("-")[0])
 
 
 def _shared_future() -> "Future[None]":

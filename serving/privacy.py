@@ -17,3 +17,8 @@ def load_mask(config: dict[str, Any]) -> Mask:
     """
     mask: Mask = ModuleRef.model_validate(config["process"].get("privacy", {"use": PRIVACY})).load()
     return mask
+
+
+def hides_users(config: dict[str, Any]) -> bool:
+    """Whether users are kept under pseudonyms alone; not by deployments older than that key."""
+    return bool(config.get("privacy", {}).get("user_ids") == "pseudonym")

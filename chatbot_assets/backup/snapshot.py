@@ -26,8 +26,11 @@ BOTS = "bots"
 TOKENS_FILE = "tokens.json"
 PEOPLE_FILE = "people.sqlite"
 SQLITE_COMPANIONS = ("-wal", "-shm", "-journal")
-SECRETS = (TOKENS_FILE, PEOPLE_FILE, *(PEOPLE_FILE + companion for companion in SQLITE_COMPANIONS))
-LEFT_OUT = frozenset({"lake", "landing", "dagster", "cache", "journal", "logs", "up.lock", "service.json", *SECRETS})
+KEPT_SECRETS = (TOKENS_FILE, "receipts.key", "pseudonyms.key")
+SECRETS = (*KEPT_SECRETS, PEOPLE_FILE, *(PEOPLE_FILE + companion for companion in SQLITE_COMPANIONS))
+LEFT_OUT = frozenset(
+    {"lake", "landing", "dagster", "cache", "journal", "logs", "erasing", "up.lock", "service.json", *SECRETS}
+)
 """Names in a home that have their own rule here, or that come back by themselves."""
 SQLITE_MAGIC = b"SQLite format 3\0"
 LOG_VERSION = re.compile(r"^(\d{20})\.")
@@ -36,9 +39,9 @@ LOG_VERSION = re.compile(r"^(\d{20})\.")
 def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int]:
     """Adds a home and its bot files to an archive; gives the pinned version of every table.
 
-    Names in the archive begin with ``home/`` and ``bots/``. ``tokens.json`` and ``people.sqlite`` hold secrets and
-    come only when asked for. The folders ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a
-    table a moment later.
+    Names in the archive begin with ``home/`` and ``bots/``. ``SECRETS`` come only when asked for. The folders
+    ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later. What an erasure
+    under way has found (``erasing``) stays here.
 
     Raises:
         ArchiveError: when a table lacks a file, or a landing file is still being written.
@@ -60,9 +63,9 @@ def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int
     for path in sorted(home.root.iterdir()):
         for file in [] if path.name in LEFT_OUT else _files(path) if path.is_dir() else [path]:
             writer.add(file, _name(file, home.root, HOME), may_grow=True)
-    tokens = home.root / TOKENS_FILE
-    if with_tokens and tokens.exists():
-        writer.add(tokens, _name(tokens, home.root, HOME))
+    for secret in (home.root / name for name in KEPT_SECRETS):
+        if with_tokens and secret.exists():
+            writer.add(secret, _name(secret, home.root, HOME))
     people = home.root / PEOPLE_FILE
     if with_tokens and people.exists():
         _add_sqlite(people, _name(people, home.root, HOME), writer)

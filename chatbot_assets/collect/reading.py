@@ -30,6 +30,13 @@ WITHDRAWN = "withdrawn"
 """The ledger's status of a file whose rows were taken out again; landed anew, it is read as if for the first time."""
 
 
+ERASED = "erased"
+"""The ledger's status of a file that a person's rows were taken out of after it was read; it is never read again.
+
+Its other rows keep their identifiers, which are made of the bytes that the file had then.
+"""
+
+
 Source = tuple[str, str]
 """A landing file as rows name it: its name and the SHA-256 of its bytes."""
 SOURCE = ["source_file", "file_sha256"]
@@ -79,7 +86,8 @@ class Ledger:
         return {
             (row["file_sha256"], file_kind(row["source_file"]))
             for row in self.rows
-            if row["status"] == "read" and (row["mapping"] == mapping or not row["rejected"])
+            if row["status"] == ERASED
+            or (row["status"] == "read" and (row["mapping"] == mapping or not row["rejected"]))
         }
 
 

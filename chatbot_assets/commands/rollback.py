@@ -44,6 +44,11 @@ def run(key: str, *, to: str | None, reason: str, actor: str | None) -> dict[str
         raise UserError(f"{key}: no earlier deployment is left to go back to; see: ./chatbot versions {key}")
     if target.deployment_id == live.deployment_id:
         raise UserError(f"{key}: {target.deployment_id} is live already")
+    if erased := past.erased(target.model_id):
+        raise UserError(
+            f"{key}: {target.deployment_id} cannot be gone back to: its model was erased on {erased['at']:%Y-%m-%d} "
+            f"({erased['reason']})"
+        )
     if not holds(lake.table(key, "models"), target.model_id):
         raise UserError(f"{key}: the model of {target.deployment_id} is no longer in the lake; choose another one")
     try:

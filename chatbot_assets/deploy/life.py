@@ -5,13 +5,13 @@ Every change is made by compare-and-set: of two that are made at once one wins, 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 
-from chatbot_assets.deploy.record import History, history
+from chatbot_assets.deploy.record import ERASED, History, history
 from chatbot_assets.deploy.share import CANARY
 from resources.lakehouse import ConflictError, LakeError, LakeTable
 
@@ -143,6 +143,21 @@ def _ending(past: History, reason: str, event: str | None = None) -> list[tuple[
         return []
     taken_back = "rolled_back" if past.trial.kind == CANARY else "rejected"
     return [(past.last(past.trial.deployment.deployment_id), event or taken_back, reason)]
+
+
+def mark_erased(table: LakeTable, models: Collection[str], *, actor: str, reason: str) -> list[str]:
+    """Appends the event ``erased`` for each deployment of the models that has none yet; gives these deployments.
+
+    Raises:
+        ConflictError: when somebody else changed the deployments meanwhile; nothing was written.
+        LakeError: when the table cannot be appended to.
+    """
+    past = history(table)
+    newest = {event["deployment_id"]: event for event in past.events if event["model_id"] in models}
+    news = [event for event in newest.values() if event["event"] != ERASED]
+    if news:
+        _append(table, past, [(event, ERASED, reason) for event in news], actor)
+    return sorted(event["deployment_id"] for event in news)
 
 
 def take_back(table: LakeTable, wrong: str, to: str, *, actor: str, reason: str) -> bool:

@@ -11,7 +11,9 @@ from chatbot_assets.deploy.share import CANARY, SHARES
 from chatbot_assets.embed import REFERENCE
 from resources.lakehouse import LakeTable
 
-LIFE = ("candidate", "verified", "rejected", "rolled_back", "canary", "shadow", "live")
+ERASED = "erased"
+"""The event of a deployment whose model learnt from a person who was forgotten since: the model is gone."""
+LIFE = ("candidate", "verified", "rejected", "rolled_back", "canary", "shadow", "live", ERASED)
 """The events of a deployment, in the order in which those of one moment are told."""
 
 
@@ -136,11 +138,11 @@ class History:
 
     @property
     def before(self) -> Deployment | None:
-        """What a rollback goes back to: what was live last before, and has not been rolled back itself."""
+        """What a rollback goes back to: what was live last before, and has not been rolled back or erased since."""
         live = self._live_event
         for event in self._lives:
             identity = event["deployment_id"]
-            if live and identity != live["deployment_id"] and self.stands(identity) != "rolled_back":
+            if live and identity != live["deployment_id"] and self.stands(identity) not in ("rolled_back", ERASED):
                 return Deployment.of(event)
         return None
 
@@ -161,6 +163,10 @@ class History:
     def was_tried(self, identity: str) -> bool:
         """Whether a deployment ever was a canary or a shadow."""
         return any(event["deployment_id"] == identity and event["event"] in SHARES for event in self.events)
+
+    def erased(self, model_id: str) -> dict[str, Any] | None:
+        """The event that says that a model was erased; None when it was not."""
+        return next((one for one in self.events if (one["event"], one["model_id"]) == (ERASED, model_id)), None)
 
     def last_live(self, identity: str) -> dict[str, Any] | None:
         """The last event ``live`` of a deployment; None when it never answered."""

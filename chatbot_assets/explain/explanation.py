@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from chatbot_assets.deploy.record import history
 from chatbot_assets.deploy.share import CANARY, SHARES
 from chatbot_assets.explain.evidence import ModelEvidence, Near
 from chatbot_assets.explain.lineage import (
@@ -19,7 +20,7 @@ from chatbot_assets.explain.lineage import (
     versions_of,
 )
 from chatbot_assets.explain.words import summary
-from chatbot_assets.tables import CONVERSATIONS, UTTERANCES
+from chatbot_assets.tables import CONVERSATIONS, DEPLOYMENTS, UTTERANCES
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Commit, Lake, LakeError
 from resources.model_store import unpack
@@ -62,7 +63,10 @@ def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> 
     if made and UTTERANCES.name not in versions:
         limits.append("this lake does not hold the rows that the model learnt from: it was made in another one")
     evidence: dict[str, Any] = {"kind": None, "thresholds": None, "read_as": None, "weighing": None, "rows": []}
-    if made and candidates:
+    erased = history(lake.table(key, DEPLOYMENTS.name)).erased(turn["model_id"])
+    if erased:
+        limits.append(f"the model cannot be looked into: erased on {erased['at']:%Y-%m-%d} ({erased['reason']})")
+    elif made and candidates:
         try:
             model = ModelEvidence(unpack(lake.table(key, "models"), turn["model_id"], cache), made["config"])
             evidence |= _evidence(model, rows, turn, candidates)

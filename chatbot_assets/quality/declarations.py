@@ -35,7 +35,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     LANDING_FILES.name: (
         *common_checks(LANDING_FILES),
         row_count(),
-        allowed("status", "read", "duplicate", "withdrawn"),
+        allowed("status", "read", "duplicate", "withdrawn", "erased"),
         Check(
             "ledger_agrees",
             "Every accepted row of the files that were read is in dialogues.",
@@ -173,14 +173,19 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
     DEPLOYMENTS.name: (
         *common_checks(DEPLOYMENTS),
         row_count(),
-        allowed("event", "candidate", "verified", "canary", "shadow", "live", "rejected", "rolled_back"),
+        allowed("event", "candidate", "verified", "canary", "shadow", "live", "rejected", "rolled_back", "erased"),
         Check(
             "verified_before_live",
             "Nothing answers users, or as a shadow, before it was verified.",
             "blocks",
             specific.verified_before_live,
         ),
-        Check("known_model", "The model of the newest deployment is in models.", "blocks", specific.newest_model("at")),
+        Check(
+            "known_model",
+            "The model of the newest deployment is in models.",
+            "blocks",
+            specific.newest_model("at", "event"),
+        ),
     ),
     REVIEW_QUEUE.name: (
         *common_checks(

@@ -7,6 +7,7 @@ from datetime import datetime
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from chatbot_assets.deploy.record import ERASED
 from chatbot_assets.embed.vectors import text_id
 from chatbot_assets.process.decisions import COLUMNS, EXCLUDE, MODIFY, SERVED, in_force
 from chatbot_assets.quality.common import marked_rows, rows_that
@@ -327,11 +328,16 @@ def verified_before_live(view: View) -> Found:
     )
 
 
-def newest_model(at: str) -> Callable[[View], Found]:
-    """The model of the newest rows, by their column ``at``: models of old rows may have been removed."""
+def newest_model(at: str, event: str | None = None) -> Callable[[View], Found]:
+    """The model of the newest rows, by their column ``at``: models of old rows may have been removed.
+
+    Rows whose column ``event`` says that their model was erased are passed over.
+    """
 
     def look(view: View) -> Found:
-        rows = view.rows(at, "model_id")
+        rows = view.rows(at, "model_id", *([event] if event else []))
+        if event:
+            rows = rows.filter(pc.not_equal(rows.column(event), ERASED))
         newest = rows.filter(pc.equal(rows.column(at), pc.max(rows.column(at)))).column("model_id").unique()
         missing = newest.filter(unknown(newest, view.other("models", "model_id").column(0))).to_pylist()
         return judged(len(missing), "the newest model is in models", "models that are not in the table models", missing)

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from chatbot_assets.automation import current_signature
 from chatbot_assets.bot import Bot, load_bot
-from chatbot_assets.deploy.record import live_deployment
+from chatbot_assets.deploy.record import history, live_deployment
 from chatbot_assets.tables import DEPLOYMENTS, MODELS
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable, Record, RowHash
@@ -85,6 +85,10 @@ def find_recipe(home: Home, lake: Lake, key: str, identity: str | None) -> Recip
         if live is None:
             raise RebuildError(f"{key} has no live deployment; run: ./chatbot refresh {key}")
         identity = live.model_id
+    if erased := history(deployments).erased(identity):
+        raise RebuildError(
+            f"model {identity} cannot be rebuilt: erased on {erased['at']:%Y-%m-%d} ({erased['reason']})"
+        )
     events = _events_of(deployments, identity)
     state = models.at(_version(events[-1])) if events else None
     record = state.record if state else None

@@ -1,0 +1,301 @@
+"""Finds a person in a bot's data: their own rows in every version, and what was derived from these rows alone."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from chatbot_assets.bot import Bot
+from chatbot_assets.embed.vectors import text_id
+from chatbot_assets.erasing.landing_rows import OwnRows, mentions, own_rows
+from chatbot_assets.erasing.markers import Markers
+from chatbot_assets.tables import MODELS, UTTERANCES
+from resources.environment import Home
+from resources.lakehouse import Lake, LakeTable
+from resources.pseudonyms import names_of
+
+Rows = list[dict[str, Any]]
+CONTEXT = {
+    "dialogues": ("dialogue_id", "text", "intent", "answer", "channel", "source_file"),
+    # What a model answered or suggested to others may be the person's: it is taken out of there.
+    "conversations": ("session_id", "text"),
+    "review_decisions": ("intent", "answer", "reason", "reviewer"),
+    "utterances": ("text", "intent", "answer"),
+    "paraphrases": ("text",),
+}
+"""The columns that others' rows say something in: what stands there too tells nothing of the person."""
+
+
+@dataclass
+class Found:
+    """What a bot holds of a person; ``counts`` gives rows and files of each table, in all versions that are left.
+
+    ``names`` are the id and the pseudonym of the person, ``ids`` and ``texts`` what to look for beside them, without
+    what others' rows hold as well. ``models`` are those that learnt from rows that were the person's alone.
+    """
+
+    user_id: str
+    names: set[str] = field(default_factory=set)
+    landed: set[str] = field(default_factory=set)
+    rejected: set[str] = field(default_factory=set)
+    served: set[str] = field(default_factory=set)
+    decisions: set[str] = field(default_factory=set)
+    utterances: set[str] = field(default_factory=set)
+    ids: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
+    models: set[str] = field(default_factory=set)
+    counts: dict[str, dict[str, int]] = field(default_factory=dict)
+    files: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def turns(self) -> set[str]:
+        return self.landed | self.served
+
+    @property
+    def markers(self) -> Markers:
+        """What must not be left anywhere."""
+        ids = self.ids | self.turns | self.rejected | self.decisions | self.utterances | self.names
+        return Markers.of(ids, self.texts)
+
+    def join(self, other: "Found") -> None:
+        """Adds what was found earlier, before the search was interrupted."""
+        for name in ("names", "landed", "rejected", "served", "decisions", "utterances", "ids", "texts", "models"):
+            getattr(self, name).update(getattr(other, name))
+        for table, counts in other.counts.items():
+            mine = self.counts.setdefault(table, {"rows": 0, "files": 0})
+            self.counts[table] = {name: max(mine[name], counts[name]) for name in counts}
+        self.files = other.files | self.files
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {name: sorted(value) if isinstance(value, set) else value for name, value in vars(self).items()}
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> "Found":
+        values: dict[str, Any] = json.loads(text)
+        found = cls(values.pop("user_id"))
+        for name, value in values.items():
+            setattr(found, name, set(value) if isinstance(value, list) else value)
+        return found
+
+
+def data_files(table: LakeTable) -> list[Path]:
+    """Every data file below a table's folder, of whichever version, or of none."""
+    return sorted(path for path in table.path.rglob("*.parquet") if "_delta_log" not in path.parts)
+
+
+def landing_files(home: Home, key: str) -> list[Path]:
+    """All files below a bot's landing folder, withdrawn ones too."""
+    return sorted(path for path in home.landing(key).rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def find(home: Home, lake: Lake, bot: Bot, user_id: str) -> tuple[Found, list[OwnRows]]:
+    """What a bot holds of a person, and their rows in landing files. The caller holds the bot's tables."""
+    finder = _Finder(lake, bot.key, Found(user_id, set(names_of(home.root, bot.tenant, user_id))))
+    finder.own()
+    landing = [own_rows(path, user_id, bot.sources) for path in landing_files(home, bot.key)]
+    landing = [rows for rows in landing if rows.lines]
+    found = finder.found
+    found.files = {rows.path.relative_to(home.landing(bot.key)).as_posix(): len(rows.lines) for rows in landing}
+    found.texts.update(*(rows.texts for rows in landing))
+    finder.derived()
+    finder.leave_out_what_others_hold([*finder.others(), *_bot_files(home, bot)])
+    return found, landing
+
+
+class _Finder:
+    """Goes through a bot's tables and gathers what is the person's."""
+
+    def __init__(self, lake: Lake, key: str, found: Found) -> None:
+        self.lake = lake
+        self.key = key
+        self.found = found
+        self.trained_in: set[str] = set()
+
+    def table(self, name: str) -> LakeTable:
+        return self.lake.table(self.key, name)
+
+    def rows(self, name: str, columns: Sequence[str]) -> Iterator[tuple[Path, pa.Table]]:
+        """Some columns of each data file, as far as the file has them."""
+        for path in data_files(self.table(name)):
+            present = [column for column in columns if column in pq.read_schema(path).names]
+            if len(present) == len(columns):
+                yield path, pq.read_table(path, columns=present)
+
+    def count(self, name: str, rows: int) -> None:
+        if rows:
+            mine = self.found.counts.setdefault(name, {"rows": 0, "files": 0})
+            self.found.counts[name] = {"rows": mine["rows"] + rows, "files": mine["files"] + 1}
+
+    # -- the person's own rows --------------------------------------------------------------------------------------
+
+    def own(self) -> None:
+        self._with_context("dialogues", "dialogue_id", self.found.landed, ("text", "answer"), ("file_sha256",))
+        self._with_context("conversations", "session_id", self.found.served, ("text",))
+        self._rejected()
+        self._decided()
+
+    def _with_context(
+        self, name: str, context: str, turns: set[str], texts: Sequence[str], within: Sequence[str] = ()
+    ) -> None:
+        """Rows with the person's ``user_id``, and those without one in the same dialogue or session."""
+        columns = ("turn_id", "user_id", context, *texts, *within)
+        names = pa.array(sorted(self.found.names), pa.string())
+        groups: set[tuple[Any, ...]] = set()
+        for _, rows in self.rows(name, columns):
+            mine = rows.filter(pc.is_in(rows.column("user_id").cast(pa.string()), value_set=names))
+            groups.update(tuple(row[one] for one in (context, *within)) for row in mine.to_pylist() if row[context])
+        contexts = pa.array(sorted({group[0] for group in groups}), pa.string())
+        for _, rows in self.rows(name, columns):
+            user = rows.column("user_id").cast(pa.string())
+            near = pc.and_(pc.is_null(user), pc.is_in(rows.column(context).cast(pa.string()), value_set=contexts))
+            likely = rows.filter(pc.or_(pc.is_in(user, value_set=names), near)).to_pylist()
+            mine = [row for row in likely if row["user_id"] or tuple(row[one] for one in (context, *within)) in groups]
+            turns.update(row["turn_id"] for row in mine)
+            self.found.texts.update(row[text] for row in mine for text in texts if row[text])
+            self.found.ids.update(row[context] for row in mine if row[context])
+            self.count(name, len(mine))
+
+    def _rejected(self) -> None:
+        mention = mentions(self.found.user_id)
+        for _, rows in self.rows("rejected", ("rejected_id", "raw")):
+            mine = [row for row in rows.to_pylist() if mention.search(row["raw"] or "")]
+            self.found.rejected.update(row["rejected_id"] for row in mine)
+            self.found.texts.update(row["raw"] for row in mine)
+            self.count("rejected", len(mine))
+
+    def _decided(self) -> None:
+        columns = ("decision_id", "turn_ids", "texts", "answer", "reason")
+        for _, rows in self.rows("review_decisions", columns):
+            touched = 0
+            for row in rows.to_pylist():
+                mine = [text for turn, text in zip(row["turn_ids"], row["texts"], strict=True) if turn in self.turns]
+                self.found.texts.update(mine)
+                touched += bool(mine)
+                if mine and self.turns.issuperset(row["turn_ids"]):
+                    self.found.decisions.add(row["decision_id"])
+                    self.found.texts.update(row[name] for name in ("answer", "reason") if row[name])
+            self.count("review_decisions", touched)
+
+    @property
+    def turns(self) -> set[str]:
+        return self.found.turns
+
+    # -- what was derived from them alone ---------------------------------------------------------------------------
+
+    def derived(self) -> None:
+        texts, stay = self._utterances()
+        self.found.texts |= texts
+        candidates = self._candidates(texts, stay)
+        self._paraphrases()
+        self.found.texts |= candidates
+        used = set(self._current("paraphrase_candidates", ("text_id", "text")).column("text").to_pylist()) - texts
+        self.found.ids |= {text_id(text) for text in (texts | candidates) - stay - used}
+        self._models()
+
+    def _current(self, name: str, columns: Sequence[str]) -> pa.Table:
+        return self.table(name).arrow(columns)
+
+    def _utterances(self) -> tuple[set[str], set[str]]:
+        """The texts that only the person said, and the texts that stay."""
+        mine = pa.array(sorted(self.turns), pa.string())
+        columns = ("utterance_id", "text", "answer", "sources", "text_keys")
+        stay = [row for row in self._current("utterances", columns).to_pylist() if not self._is_own(row["sources"])]
+        ids, keys = {row["utterance_id"] for row in stay}, {key for row in stay for key in row["text_keys"]}
+        texts_that_stay = {row["text"] for row in stay}
+        texts: set[str] = set()
+        for path, rows in self.rows("utterances", (*columns, "split", "excluded")):
+            sources = rows.column("sources").combine_chunks()
+            marks = pc.is_in(pc.list_flatten(sources), value_set=mine)
+            touched = rows.take(pc.unique(pc.list_parent_indices(sources).filter(marks))).to_pylist()
+            for row in touched:
+                if row["utterance_id"] in ids:
+                    continue
+                self.found.utterances.add(row["utterance_id"])
+                self.found.ids.update(set(row["text_keys"]) - keys)
+                texts.add(row["text"])
+                if row["answer"]:
+                    self.found.texts.add(row["answer"])
+                if row["split"] == "train" and row["excluded"] is None:
+                    self.trained_in.add(path.relative_to(self.table("utterances").path).as_posix())
+            self.count("utterances", len(touched))
+        return texts - texts_that_stay, texts_that_stay
+
+    def _is_own(self, sources: Iterable[str]) -> bool:
+        return self.turns.issuperset(sources)
+
+    def _candidates(self, texts: set[str], stay: set[str]) -> set[str]:
+        """What the rules made of the texts that only the person said, and of no other text."""
+        columns = ("text", "text_key", "candidates")
+        others = self._current("paraphrase_candidates", columns).to_pylist()
+        common = stay | {one for row in others if row["text"] not in texts for one in row["candidates"]}
+        found: set[str] = set()
+        wanted = pa.array(sorted(texts), pa.string())
+        for _, rows in self.rows("paraphrase_candidates", columns):
+            mine = rows.filter(pc.is_in(rows.column("text").cast(pa.string()), value_set=wanted)).to_pylist()
+            self.found.ids.update(row["text_key"] for row in mine)
+            found.update(one for row in mine for one in row["candidates"])
+            self.count("paraphrase_candidates", len(mine))
+        return found - common
+
+    def _paraphrases(self) -> None:
+        parents = pa.array(sorted(self.found.utterances), pa.string())
+        for name, column, own in (("paraphrases", "parent_id", "paraphrase_id"), ("labels", "utterance_id", None)):
+            for _, rows in self.rows(name, (column, *([own] if own else []))):
+                mine = rows.filter(pc.is_in(rows.column(column).cast(pa.string()), value_set=parents))
+                self.found.ids.update(mine.column(own).to_pylist() if own else ())
+                self.count(name, mine.num_rows)
+
+    def _models(self) -> None:
+        """The models whose version of ``utterances`` held something to learn that was the person's alone."""
+        utterances, models = self.table(UTTERANCES.name), self.table(MODELS.name)
+        if not self.trained_in or models.last() is None:
+            return
+        active: list[frozenset[str]] = []
+        for entry in utterances.history():
+            before = active[-1] if active else frozenset[str]()
+            active.append((before - set(entry.removed)) | set(entry.added))
+        for _, record in models.records():
+            read = record.signature.inputs.get(UTTERANCES.name)
+            if read and read.version < len(active) and active[read.version] & self.trained_in:
+                self.found.models.update(filter(None, [record.notes.get("model_id")]))
+        self.count(MODELS.name, len(self.found.models))
+
+    # -- what others hold -------------------------------------------------------------------------------------------
+
+    def others(self) -> Iterator[str]:
+        """What the rows of others say."""
+        own = {"dialogues": self.found.landed, "conversations": self.found.served}
+        for name, columns in CONTEXT.items():
+            table = self.table(name)
+            if table.last() is None:
+                continue
+            key = table.table.key[0]
+            mine = own.get(name) or {"utterances": self.found.utterances, "review_decisions": self.found.decisions}.get(
+                name, self.found.ids
+            )
+            gone = pa.array(sorted(mine), pa.string())
+            for batch in table.batches((key, *columns)):
+                rest = batch.filter(pc.invert(pc.is_in(batch.column(key), value_set=gone)))
+                for column in columns:
+                    values = pc.unique(rest.column(column)).to_pylist()
+                    yield from (value for value in values if value)
+
+    def leave_out_what_others_hold(self, values: Iterable[str]) -> None:
+        markers = Markers.of(self.found.ids, self.found.texts).without(values)
+        left = markers.telling | markers.whole
+        self.found.ids &= left
+        self.found.texts &= left
+
+
+def _bot_files(home: Home, bot: Bot) -> Iterator[str]:
+    """What the bot's own files say: they are no data about people."""
+    for path in (home.bots / bot.tenant).glob("*"):
+        if path.is_file():
+            yield path.read_text(encoding="utf-8", errors="replace")

@@ -1,0 +1,150 @@
+"""The command, a service that goes on answering, pseudonyms, and turns that leave by themselves."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from known_person import MARK, OTHER, SUBJECT, Known, decide, erase, serve, turn
+from service import running
+from small_bot import KEY, SmallBot
+
+from chatbot_assets.bot import Bot, BotError, Retention, load_bot, tenant_file
+from chatbot_assets.commands import UserError
+from chatbot_assets.commands.erase import run
+from chatbot_assets.erasing.erasure import ErasureError
+from chatbot_assets.erasing.markers import Markers
+from chatbot_assets.erasing.search import search
+from chatbot_assets.maintenance.expiry import expire
+from chatbot_assets.process.decisions import COLUMNS, in_force
+from resources.environment import PROJECT, Home
+from resources.pseudonyms import pseudonym
+from serving.tokens import ensure_tokens
+
+OPTIONS: dict[str, Any] = {
+    "tenant": None,
+    "dry_run": False,
+    "check": None,
+    "reason": "asked",
+    "actor": "kim",
+    "say": lambda line: None,
+}
+
+
+def test_the_service_goes_on_and_its_journal_holds_nothing_of_the_person(bot: SmallBot) -> None:
+    token = ensure_tokens(bot.home.root / "tokens.json", {"acme"})["acme"]
+    with running(bot) as address:
+        said = {"session_id": "s-live-315", "text": f"{MARK} wants parcel now", "user_id": SUBJECT}
+        client = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"})
+        assert client.post(f"/v1/bots/{KEY}/chat", json=said).status_code == 200
+        receipt = erase(bot)
+        assert receipt["complete"] and receipt["found"]["served_turns"] == 1
+        assert search(bot.home.root, Markers(frozenset({SUBJECT, MARK, "s-live-315"}))).places == []
+        other = said | {"text": "parcel please", "user_id": OTHER, "session_id": "s-2"}
+        assert client.post(f"/v1/bots/{KEY}/chat", json=other).status_code == 200
+    assert [found["user_id"] for found in bot.rows("conversations")] == [OTHER]
+
+
+def test_turns_that_an_ended_process_left_in_the_journal_are_found(bot: SmallBot) -> None:
+    end_within = (
+        "import os, sys; from pathlib import Path; from serving.journal import Journal; import json;"
+        "journal = Journal(Path(sys.argv[1])); journal.append(sys.argv[2], 'turn', json.loads(sys.argv[3])).result();"
+        "os._exit(1)"
+    )
+    left = turn(f"{MARK} was cut off", SUBJECT, "s-cut-1")
+    left["served_at"] = left["served_at"].isoformat()
+    arguments = [sys.executable, "-c", end_within, str(bot.home.journal), KEY, json.dumps(left)]
+    subprocess.run(arguments, check=False, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)})
+    assert search(bot.home.root, Markers(frozenset({MARK}))).places
+    assert erase(bot)["found"]["served_turns"] == 1
+    assert search(bot.home.root, Markers(frozenset({SUBJECT, MARK}))).places == []
+
+
+def test_users_are_kept_under_pseudonyms_where_the_bot_says_so_and_are_found_by_their_id(
+    configured: Callable[..., SmallBot],
+) -> None:
+    bot = configured(privacy={"user_ids": "pseudonym"})
+    token = ensure_tokens(bot.home.root / "tokens.json", {"acme"})["acme"]
+    with running(bot) as address:
+        said = {"session_id": "s-live-315", "text": "where is parcel number nine", "user_id": SUBJECT}
+        headers = {"Authorization": f"Bearer {token}"}
+        assert httpx.post(f"{address}/v1/bots/{KEY}/chat", json=said, headers=headers).status_code == 200
+    [kept] = bot.rows("conversations")
+    assert kept["user_id"] == pseudonym(bot.home.root, "acme", SUBJECT) != pseudonym(bot.home.root, "globex", SUBJECT)
+    assert search(bot.home.root, Markers(frozenset({SUBJECT}))).places == []
+    assert erase(bot)["found"]["served_turns"] == 1
+    assert bot.rows("conversations") == []
+
+
+def test_the_command_erases_for_a_tenant_and_checks_the_receipt(known: Known) -> None:
+    report = run(None, subject=SUBJECT, **OPTIONS | {"tenant": "acme"})
+    [receipt] = report["bots"]
+    assert report["complete"] and receipt["removed"]["models"]
+    assert run(None, subject=SUBJECT, **OPTIONS | {"check": Path(receipt["file"])})["checked"]
+
+
+@pytest.mark.parametrize(
+    ("key", "options", "line"),
+    [
+        (KEY, {"subject": None}, "say who is to be forgotten: --subject USER_ID"),
+        (None, {"subject": "u-1"}, "name one bot .KEY. or all bots of a tenant"),
+        (None, {"subject": "u-1", "tenant": "nobody"}, "there is no bot of tenant 'nobody'"),
+        (None, {"subject": None, "check": Path("nothing.json")}, "is no receipt of an erasure"),
+    ],
+)
+def test_a_mistake_is_one_line(known: Known, key: str | None, options: dict[str, Any], line: str) -> None:
+    with pytest.raises(UserError, match=line):
+        run(key, **OPTIONS | options)
+
+
+def test_a_live_model_that_knows_the_person_is_not_forgotten_over(knows: Known, tmp_path: Path) -> None:
+    bot = knows.copy(tmp_path / "manual").bot
+    bot.configure(augment={"up_to": 18}, deploy={"policy": "manual"})
+    with pytest.raises(ErasureError, match="the live model still learnt from them"):
+        erase(bot)
+    assert bot.live and list((bot.home.root / "erasing").iterdir()), "what is left to do is known"
+
+
+# -- retention ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("decisions", ["keep", "leave"])
+def test_old_turns_leave_and_what_they_taught_stays_unless_it_is_to_leave(bot: SmallBot, decisions: str) -> None:
+    now = datetime.now(UTC)
+    old, _ = serve(
+        bot,
+        turn("an old question about a parcel", OTHER, "s-1", served_at=now - timedelta(days=40)),
+        turn("a new question about a parcel", OTHER, "s-1", served_at=now - timedelta(days=20)),
+    )
+    decide(bot, old)
+    retention = Retention(conversations_days=30, decisions=decisions)  # type: ignore[arg-type]
+    assert expire(bot.lake, KEY, retention, now) == 1
+    assert [found["text"] for found in bot.rows("conversations")] == ["a new question about a parcel"]
+    assert list(in_force(bot.table("review_decisions").arrow(COLUMNS))) == ([old] if decisions == "keep" else [])
+    log = b"".join(path.read_bytes() for path in (bot.table("conversations").path / "_delta_log").glob("*.json"))
+    assert b"an old question" not in log and expire(bot.lake, KEY, retention, now) == 0
+
+
+def test_turns_stay_for_ever_by_default(bot: SmallBot) -> None:
+    serve(bot, turn("an old question", OTHER, "s-1", served_at=datetime(2001, 1, 1, tzinfo=UTC)))
+    assert expire(bot.lake, KEY, Retention(), datetime.now(UTC)) == 0
+
+
+def test_a_tenants_file_holds_for_all_its_bots_but_for_what_a_bot_says_itself(
+    home: Home, write_bot: Callable[..., Bot]
+) -> None:
+    write_bot("acme.one")
+    write_bot("acme.two", retention={"conversations_days": 7})
+    tenant_file(home.bots, "acme.one").write_text("retention: {conversations_days: 365, decisions: leave}\n")
+    one, two = (load_bot(home.bots, key).retention for key in ("acme.one", "acme.two"))
+    assert (one.conversations_days, one.decisions) == (365, "leave")
+    assert (two.conversations_days, two.decisions) == (7, "leave")
+    tenant_file(home.bots, "acme.one").write_text("deploy: {policy: manual}\n")
+    with pytest.raises(BotError, match=r"_tenant.yaml: deploy: unknown; allowed: retention, privacy"):
+        load_bot(home.bots, "acme.one")
