@@ -21,6 +21,7 @@ from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
 from serving.explaining import Explaining
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
+from serving.pages.service.routes import service_routes
 from serving.pages.words import chosen_language, words
 
 _FOLDER = Path(__file__).parent
@@ -110,6 +111,8 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
             origin=origin_in_words,
             moment=moment,
         )
+
+    app.include_router(service_routes(home, access, page))
 
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)
