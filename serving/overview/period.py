@@ -26,7 +26,7 @@ class PeriodError(ValueError):
 
 @dataclass(frozen=True)
 class Period:
-    """Whole days from ``first`` to ``last`` in a time zone; ``preset`` tells how they were chosen ('range': by hand)."""
+    """Whole days, ``first`` to ``last``, in a time zone; ``preset`` tells how they were chosen ('range': by hand)."""
 
     preset: str
     first: date
