@@ -23,6 +23,7 @@ from serving.overview.trouble import KINDS, Trouble, troubles
 from serving.pages.service.speech import Speech
 from serving.pages.words import SPOKEN, words_of
 
+NBSP = "\u00a0"
 NOW = datetime(2026, 5, 20, 14, 5, tzinfo=UTC)
 SEOUL = ZoneInfo("Asia/Seoul")
 JARGON = re.compile(
@@ -153,8 +154,8 @@ def test_numbers_times_and_shares_are_written_as_each_language_does() -> None:
     english, korean = speech("en"), speech("ko")
     assert (english.moment(NOW), korean.moment(NOW)) == ("20 May 2026, 23:05", "2026년 5월 20일 23:05")
     assert (english.day(date(2026, 5, 3)), korean.day(date(2026, 5, 3))) == ("3 May 2026", "2026년 5월 3일")
-    assert (english.share(0.931, 1), korean.share(0.931, 1)) == ("93.1 %", "93.1%")
-    assert (english.seconds(75.2), korean.seconds(9.04)) == ("1 min 15 s", "9.0초")
+    assert (english.share(0.931, 1), korean.share(0.931, 1)) == (f"93.1{NBSP}%", "93.1%")
+    assert (english.seconds(75.2), korean.seconds(9.04)) == (f"1{NBSP}min 15{NBSP}s", "9.0초")
     assert english.number(12345) == korean.number(12345) == "12,345"
     assert english.counted(english["facts"]["judged"], 1) == "1 verdict"
     assert english.moment(None) == english.share(None) == "–"
@@ -163,8 +164,8 @@ def test_numbers_times_and_shares_are_written_as_each_language_does() -> None:
 @given(st.floats(0, 1))
 def test_a_share_is_nothing_or_all_only_if_it_is(share: float) -> None:
     said = speech("en").share(share)
-    assert (said == "0 %") == (share == 0)
-    assert (said == "100 %") == (share == 1)
+    assert (said == f"0{NBSP}%") == (share == 0)
+    assert (said == f"100{NBSP}%") == (share == 1)
 
 
 @pytest.mark.parametrize("language", SPOKEN)
@@ -199,5 +200,5 @@ def test_events_of_one_moment_are_told_as_one_the_newest_first() -> None:
     told = newest_events(History(1, tuple(past)), [read])
     assert [one.kind for one in told] == ["rolled_back", "rejected", "live", "file_read"]
     assert speech("en").event(told[0]) == "Kim took the live model back: “why”"
-    assert speech("en").event(told[2]) == "A new model went live; it recognises 90.0 % of new texts."
+    assert speech("en").event(told[2]) == f"A new model went live; it recognises 90.0{NBSP}% of new texts."
     assert speech("en").event(told[3]) == "The file a.csv was read: 1 row."

@@ -1,18 +1,20 @@
 """What the service page says, in one language and one time zone: numbers, times, and sentences about bots."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from resources.costs import StepCost
-from serving.overview.bots import Event
+from serving.overview.bots import BotOverview, Event
 from serving.overview.period import Period
-from serving.overview.trouble import Trouble
+from serving.overview.trouble import KINDS, Trouble
 from serving.pages.words import words_of
 
 PAGE = "service"
+TOLD_SECONDS = 0.05
+"""A part of a step that took less is not told."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,16 @@ class Sentence:
     says: str
     do: str
     detail: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Bots of which the same is to be said; ``details`` are a developer's words for those that have any."""
+
+    says: str
+    do: str
+    keys: tuple[str, ...]
+    details: tuple[tuple[str, str], ...]
 
 
 class Speech:
@@ -85,6 +97,20 @@ class Speech:
             self.counted(words["says"], count, **facts), self.counted(words["do"], count, **facts), trouble.detail
         )
 
+    def groups(self, bots: Sequence[BotOverview]) -> list[Group]:
+        """What waits for somebody, the gravest first; bots of which the same is to be said stand together."""
+        found: dict[tuple[int, str, str], list[tuple[str, str]]] = {}
+        for bot in bots:
+            for trouble in bot.troubles:
+                if trouble.weight == "act":
+                    one = self.trouble(trouble)
+                    place = (list(KINDS).index(trouble.kind), one.says, one.do)
+                    found.setdefault(place, []).append((bot.key, one.detail))
+        return [
+            Group(says, do, tuple(key for key, _ in told), tuple((key, detail) for key, detail in told if detail))
+            for (_, says, do), told in sorted(found.items())
+        ]
+
     def event(self, event: Event) -> str:
         """What happened."""
         words, facts = self._words["events"], event.facts
@@ -102,6 +128,14 @@ class Speech:
         """What a step of an update does."""
         names: dict[str, str] = self._words["cost"]["steps"]
         return names.get(step.step, names["other"])
+
+    def parts(self, step: StepCost) -> str:
+        """What the parts of a step took, the longest first; a part that the page has no name for keeps its own."""
+        names: dict[str, str] = self._words["cost"]["parts"]
+        told = sorted(
+            ((seconds, name) for name, seconds in step.modules.items() if seconds >= TOLD_SECONDS), reverse=True
+        )
+        return ", ".join(f"{names.get(name, name)} {self.seconds(seconds)}" for seconds, name in told)
 
     def _date(self, name: str, at: datetime) -> str:
         return str(
