@@ -151,14 +151,16 @@ class Bots:
 
     def details(self, key: str, start: datetime, end: datetime) -> BotDetails:
         """The newest events of a bot, its last refresh's cost, and what was asked in vain in a period."""
-        with self._lock:
-            past = self._history(key)
+        cost = last_cost(self._lake.bot_folder(key))
         table = self._lake.table(key, CONVERSATIONS.name)
-        return BotDetails(
-            tuple(newest_events(past, self._files_read(key))[:EVENTS]),
-            last_cost(self._lake.bot_folder(key)),
-            tuple(self._unanswered.top(table, start, end)) if table.last() else (),
-        )
+        try:
+            with self._lock:
+                past = self._history(key)
+            questions = tuple(self._unanswered.top(table, start, end))
+            return BotDetails(tuple(newest_events(past, self._files_read(key))[:EVENTS]), cost, questions)
+        except Exception:
+            logger.exception("the tables of %s cannot be read", key)  # the overview says so
+            return BotDetails((), cost, ())
 
     def _look(self, key: str, is_refreshing: bool) -> BotOverview:
         past = History(-1, ())
