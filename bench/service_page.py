@@ -1,12 +1,13 @@
 """How long the service page of a tenant with many bots takes. Prints one JSON object.
 
-The bots are copies of one refreshed bot, each with served turns of a month. The running service is asked for the page as
-a browser asks, while some of the bots go on being written to. The baseline reads, for the same figures, all tables that
-they stand in, as a page without logs and counts would.
+The bots are copies of one refreshed bot, each with served turns of a month. The running service is asked for the page
+as a browser asks, also while some of the bots go on being written to. The baseline reads, for the same figures, all
+tables that they stand in, as a page without logs and counts would.
 """
 
 import argparse
 import json
+import os
 import random
 import shutil
 import signal
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bench.platform import Platform, answers, end, free_port, wait_until
 from bench.report import Target, report
@@ -41,8 +42,8 @@ FILES = 20
 """Data files that a bot's turns lie in, as after compaction."""
 
 
-def copies(platform: Platform, count: int) -> list[str]:
-    """As many bots as copies of one that was refreshed with a few rows."""
+def copies(platform: Platform, count: int, turns: int, chance: random.Random) -> list[str]:
+    """As many bots: copies of one that was refreshed with a few rows, and then served turns."""
     first = f"{TENANT}.bot-0"
     platform.configure(first, {"language": "en", "validate": {"minimum_accuracy": 0.0}})
     rows = [
@@ -54,12 +55,21 @@ def copies(platform: Platform, count: int) -> list[str]:
     platform.land(first, "first.jsonl", rows)
     time.sleep(3)
     platform.measured("refresh", first)
+    write_turns(platform.lake.table(first, "conversations"), month_of_turns(turns, chance))
     keys = [f"{TENANT}.bot-{number}" for number in range(count)]
     for key in keys[1:]:
         platform.configure(key, {"language": "en", "validate": {"minimum_accuracy": 0.0}})
-        shutil.copytree(platform.lake.bot_folder(first), platform.lake.bot_folder(key))
+        shutil.copytree(platform.lake.bot_folder(first), platform.lake.bot_folder(key), copy_function=_copy)
         shutil.copytree(platform.home.landing(first), platform.home.landing(key))
     return keys
+
+
+def _copy(source: str, target: str) -> None:
+    """Data files are never changed, so all bots can share their bytes."""
+    if source.endswith(".parquet"):
+        os.link(source, target)
+    else:
+        shutil.copy2(source, target)
 
 
 def month_of_turns(count: int, chance: random.Random) -> pa.Table:
@@ -90,11 +100,12 @@ def naive(platform: Platform, keys: Sequence[str]) -> dict[str, Any]:
     found = {}
     for key in keys:
         past = history(platform.lake.table(key, "deployments"))
-        turns = platform.lake.table(key, "conversations").arrow().to_pandas()
+        turns = platform.lake.table(key, "conversations").arrow()
         files = platform.lake.table(key, "landing_files").arrow().to_pylist()
         platform.lake.table(key, "evaluations").arrow()
-        recent = turns[turns["served_at"] >= datetime.now(UTC) - timedelta(days=30)]
-        found[key] = (past.live, Counter(recent["category"]), Counter(recent["satisfied"].dropna()), len(files))
+        recent = turns.filter(pc.greater_equal(turns["served_at"], datetime.now(UTC) - timedelta(days=30)))
+        shares = [pc.value_counts(recent[column]).to_pylist() for column in ("category", "satisfied")]
+        found[key] = (past.live, shares, len(files))
     return found
 
 
@@ -116,10 +127,7 @@ def measure(bots: int, turns: int) -> dict[str, Any]:
     chance = random.Random(8)
     with tempfile.TemporaryDirectory(prefix="chatbot-bench-") as name:
         platform = Platform(Path(name))
-        keys = copies(platform, bots)
-        month = month_of_turns(turns, chance)
-        for key in keys:
-            write_turns(platform.lake.table(key, "conversations"), month)
+        keys = copies(platform, bots, turns, chance)
         print(f"bench: {bots} bots with {turns:,} turns each", file=sys.stderr)
         token = ensure_tokens(platform.home.root / "tokens.json", {TENANT})[TENANT]
         port = free_port()
