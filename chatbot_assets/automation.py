@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from chatbot_assets.bot import Bot
 from chatbot_assets.code_version import code_version
@@ -40,6 +40,9 @@ PROBE: dict[Kind, timedelta] = {"passing": timedelta(minutes=10), "unknown": tim
 QUIET_SECONDS, GATHER_SECONDS = 5.0, 60.0
 """Files that arrive soon after a refresh are gathered: until none has come for so long, but at most for this long."""
 
+Obstacle = Literal["imported", "no_data", "nothing_to_learn", "failed_verification", "refused", "failed"]
+"""What keeps a bot from being brought up to date; 'failed': refreshes that ended badly."""
+
 
 @dataclass(frozen=True)
 class Stale:
@@ -56,6 +59,7 @@ class BotState:
     Attributes:
         stale: the tables that are behind.
         blocked: in words, why a refresh would not help, or did not when it was tried.
+        obstacle: which kind of reason that is.
         cause: identifies what makes the bot behind: equal causes are attempts at the same thing.
         unread: landing files that were not read yet.
         attempt: the last refresh, when it did not end well and nothing has changed since.
@@ -78,6 +82,7 @@ class BotState:
     decide_until: datetime | None = None
     queue_is_due: bool = True
     asked: Asked | None = None
+    obstacle: Obstacle | None = None
 
     @property
     def needs_refresh(self) -> bool:
@@ -175,7 +180,7 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
         nothing_to_do or attempt.cause != cause or (attempt.kind is None and lake.is_being_written(bot.key))
     ):
         attempt = None  # nothing to do, something else to do, or under way
-    blocked = _blocked(commits, {item.table for item in stale}, bool(unread))
+    obstacle, blocked = _blocked(commits, {item.table for item in stale}, bool(unread)) or (None, None)
     held, retry_at = (None, None) if blocked else _held_by(attempt)
     queue = commits[REVIEW_QUEUE.name]
     due = queue is None or datetime.now(UTC) - queue.committed_at >= timedelta(minutes=bot.review.every_minutes)
@@ -192,6 +197,7 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
         decide_until=None if wish else _decide_until(lake, bot, stale, commits),
         queue_is_due=due,
         asked=wish,
+        obstacle=obstacle or ("failed" if held else None),
     )
 
 
@@ -272,28 +278,31 @@ def _why_stale(
     return now.differences(last.record.signature), cause
 
 
-def _blocked(commits: Mapping[str, Commit | None], stale: set[str], has_unread: bool) -> str | None:
-    """Why a refresh could not help, in words; None when it could or when none is needed."""
+def _blocked(commits: Mapping[str, Commit | None], stale: set[str], has_unread: bool) -> tuple[Obstacle, str] | None:
+    """Why a refresh could not help, and that in words; None when it could or when none is needed."""
     stale = stale - {REVIEW_QUEUE.name}
     if has_unread:
         return None
     if commits["dialogues"] is None:
         models = commits["models"]
         is_imported = models is not None and models.record is not None and "imported" in models.record.notes
-        return "it has no data here; its deployments are imported" if is_imported else "waiting for data: land a file"
+        if is_imported:
+            return "imported", "it has no data here; its deployments are imported"
+        return "no_data", "waiting for data: land a file"
     if stale & {"dialogues", "rejected", "landing_files", "utterances"}:
         return None
     utterances = commits["utterances"]
     if utterances and utterances.record and not utterances.record.notes.get("train"):
-        return "no row that can teach the bot: land rows with an intent or an answer in the bot's language"
+        words = "no row that can teach the bot: land rows with an intent or an answer in the bot's language"
+        return "nothing_to_learn", words
     deployments = commits["deployments"]
     if not stale and deployments and deployments.record:
         verification = deployments.record.notes.get("verification", {})
         if not verification.get("passed", True):
-            return f"the new model failed its verification: {verification.get('reason')}"
+            return "failed_verification", f"the new model failed its verification: {verification.get('reason')}"
     evaluations = commits["evaluations"]
     if stale <= {"deployments"} and evaluations and evaluations.record:
         gate = evaluations.record.notes.get("gate", {})
         if not gate.get("passed", True):
-            return f"the new model was refused: {gate.get('reason')}"
+            return "refused", f"the new model was refused: {gate.get('reason')}"
     return None

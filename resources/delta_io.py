@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from chatbot_assets.quality.findings import NOTES
 from chatbot_assets.tables import SOURCES
+from resources import costs
 from resources.lakehouse import Change, Commit, ConflictError, Lake, LakeTable, Record
 from resources.metering import Meter
 from resources.spark import SparkEngine
@@ -100,6 +101,14 @@ class DeltaIOManager(dg.ConfigurableIOManager):
                 }
             ),
         }
+        costs.note(
+            obj.table.path.parent,
+            context.run_id,
+            context.step_key,
+            obj.meter,
+            change.rows_computed if change else 0,
+            change.rows_reused if change else record.rows_in,
+        )
         context.add_output_metadata(dict(obj.shown) | recorded_metadata(obj.table, now, record) | own)
 
 

@@ -23,6 +23,7 @@ from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
 from serving.pages.people import add_people_pages
 from serving.pages.rendering import Pages
+from serving.pages.service.routes import service_routes
 from serving.people.oidc import SingleSignOn
 from serving.people.roles import Permission, Person
 
@@ -94,6 +95,8 @@ def add_pages(
             origin=origin_in_words,
             moment=moment,
         )
+
+    app.include_router(service_routes(home, access, page))
 
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)

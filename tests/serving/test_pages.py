@@ -268,7 +268,9 @@ def test_the_page_speaks_the_language_that_the_browser_asks_for(accepted: str, l
 
 
 def test_the_pages_say_the_same_in_every_language(browser: TestClient) -> None:
-    files = {path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (PROJECT / "serving").glob("pages/words/*")}
+    files = {
+        path.stem: yaml.safe_load(path.read_text("utf-8")) for path in (PROJECT / "serving").glob("pages/words/*.yaml")
+    }
     assert sorted(files) == sorted(SPOKEN)
     used = set(
         re.findall(r"words\.(\w+)", "".join(p.read_text("utf-8") for p in PROJECT.glob("serving/pages/**/*.html")))

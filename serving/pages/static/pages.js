@@ -19,7 +19,7 @@ function signInByLink() {
 }
 
 function prepare(part) {
-  for (const time of part.querySelectorAll("time")) {
+  for (const time of part.querySelectorAll("time:not([data-zone])")) {
     const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
     time.textContent = format.format(new Date(time.dateTime));
   }
@@ -76,6 +76,14 @@ async function lookForNewBots() {
   setTimeout(lookForNewBots, 3000);
 }
 
+// What happened on a day depends on the time zone: without one in the address it is the browser's.
+function chooseZone() {
+  const asked = new URLSearchParams(location.search);
+  if (!document.querySelector("form.period") || asked.has("zone")) return;
+  asked.set("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
+  location.replace(`${location.pathname}?${asked}`);
+}
+
 document.addEventListener("submit", (event) => {
   if (!event.target.matches(".ask")) return;
   event.preventDefault();
@@ -103,4 +111,5 @@ document.addEventListener(
 addEventListener("hashchange", signInByLink);
 signInByLink();
 prepare(document);
+chooseZone();
 setTimeout(lookForNewBots, 3000);

@@ -1,0 +1,277 @@
+"""How each bot of a tenant stands and fares, put together from the lake; what has not changed is not looked at again.
+
+Whether something has changed is told by the times of the Delta logs, the landing folder and the bot's files, so that
+looking at some hundred quiet bots costs some thousand looks at a folder's time and no reading.
+"""
+
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from chatbot_assets.automation import bot_state
+from chatbot_assets.bot import BotError, bot_file, bot_keys, golden_file, load_bot
+from chatbot_assets.deploy.record import LIFE, Deployment, History, history
+from chatbot_assets.languages import LANGUAGES, language_defaults
+from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE
+from resources import attempts, requests, verifications
+from resources.costs import RefreshCost, last_cost
+from resources.environment import Home
+from resources.lakehouse import Lake
+from resources.remembered import RACY_NS, Remembered
+from serving.overview.traffic import Counts, Question, Traffic, Unanswered
+from serving.overview.trouble import KINDS, Trouble, troubles
+
+LOOK_AGAIN_SECONDS = 60
+"""After so long a bot is looked at anew although nothing seems to have changed; not all of them at once."""
+EVENTS = 10
+QUALITIES = 24
+"""So many measured deployments are shown of a bot's history."""
+WATCHED = (*(table.name for table in MATERIALISED if table is not REVIEW_QUEUE), REVIEW_DECISIONS.name)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How good a deployment was on held-out texts when it went live; ``accuracy`` is between 0 and 1."""
+
+    at: datetime
+    accuracy: float
+    rows: int | None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a bot; ``kind`` names its sentence, ``facts`` are what that mentions."""
+
+    at: datetime
+    kind: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BotOverview:
+    """How one bot stands: what answers, since when and how well, and what there is to know.
+
+    Attributes:
+        made_at: when something that answers was made last.
+        read_at: when landing files were read last.
+    """
+
+    key: str
+    language: str | None = None
+    description: str = ""
+    live: Deployment | None = None
+    qualities: tuple[Quality, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    read_at: datetime | None = None
+    made_at: datetime | None = None
+
+    @property
+    def language_name(self) -> str | None:
+        """The language's name in itself."""
+        return language_defaults(self.language)["name"] if self.language in LANGUAGES else None
+
+    @property
+    def accuracy(self) -> float | None:
+        """The share of held-out rows whose intent the deployed model recognised."""
+        return self.live.metrics.get("accuracy") if self.live else None
+
+    @property
+    def needs_somebody(self) -> bool:
+        """Whether it stays as it is until somebody acts."""
+        return any(one.weight == "act" for one in self.troubles)
+
+    @property
+    def state(self) -> str:
+        """In one word: 'live', 'behind', 'blocked', 'stopped' or 'making'.
+
+        Of those that answer, 'behind' is to be brought up to date and 'blocked' waits for somebody; of those that do
+        not, 'stopped' does.
+        """
+        if self.live is None:
+            return "stopped" if self.needs_somebody else "making"
+        if self.needs_somebody:
+            return "blocked"
+        return "behind" if any(one.weight == "wait" for one in self.troubles) else "live"
+
+
+@dataclass(frozen=True)
+class BotDetails:
+    """What is shown of one bot alone."""
+
+    events: tuple[Event, ...]
+    cost: RefreshCost | None
+    questions: tuple[Question, ...]
+
+
+class Bots:
+    """The overviews of all bots, for several threads."""
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+        self._lake = Lake(home.lake)
+        self._overviews: Remembered[BotOverview] = Remembered()
+        self._histories: Remembered[History] = Remembered()
+        self._traffic: dict[str, Traffic] = {}
+        self._unanswered = Unanswered()
+        self._lock = threading.Lock()
+
+    def keys(self, tenant: str) -> list[str]:
+        """The tenant's bots: those with a file, and those with a deployment although their file is gone."""
+        folders = (path.parent for path in (self._home.lake / tenant).glob("*/deployments"))
+        served = {f"{tenant}.{folder.name}" for folder in folders}
+        return sorted(served | {key for key in bot_keys(self._home.bots) if key.partition(".")[0] == tenant})
+
+    def overview(self, key: str) -> BotOverview:
+        """How a bot stands now. Whatever is wrong with its files is part of the answer."""
+        with self._lock:
+            is_refreshing = self._lake.is_being_written(key)
+            mark = self._mark(key)
+            return self._overviews.get(key, mark and (mark, is_refreshing), lambda: self._look(key, is_refreshing))
+
+    def counts(self, key: str) -> Counts:
+        """How its turns fared."""
+        with self._lock:
+            traffic = self._traffic.get(key)
+            if traffic is None:
+                traffic = self._traffic[key] = Traffic(self._lake.table(key, CONVERSATIONS.name))
+            try:
+                return traffic.counts()
+            except Exception:
+                logger.exception("the conversations of %s cannot be read", key)
+                del self._traffic[key]
+                return Counts()
+
+    def details(self, key: str, start: datetime, end: datetime) -> BotDetails:
+        """The newest events of a bot, its last refresh's cost, and what was asked in vain in a period."""
+        cost = last_cost(self._lake.bot_folder(key))
+        table = self._lake.table(key, CONVERSATIONS.name)
+        try:
+            with self._lock:
+                past = self._history(key)
+            questions = tuple(self._unanswered.top(table, start, end))
+            return BotDetails(tuple(newest_events(past, self._files_read(key))[:EVENTS]), cost, questions)
+        except Exception:
+            logger.exception("the tables of %s cannot be read", key)  # the overview says so
+            return BotDetails((), cost, ())
+
+    def _look(self, key: str, is_refreshing: bool) -> BotOverview:
+        past = History(-1, ())
+        try:
+            past = self._history(key)
+            found = self._of_live(key, past)
+            bot = load_bot(self._home.bots, key)
+            state = bot_state(self._home, self._lake, bot)
+        except BotError as error:
+            return replace(self._of_live(key, past), troubles=(_trouble("file_mistake", str(error)),))
+        except Exception:
+            logger.exception("the tables of %s cannot be read", key)
+            words = "its tables cannot be read; the service's log says why"
+            return replace(self._of_live(key, past), troubles=(_trouble("unreadable", words),))
+        damaged = verifications.found_wrong(self._lake.bot_folder(key))
+        read, made = state.commits["landing_files"], state.commits["evaluations"]
+        return replace(
+            found,
+            language=bot.language,
+            description=bot.description,
+            troubles=troubles(state, past, damaged, is_refreshing),
+            read_at=read.committed_at if read else None,
+            made_at=made.committed_at if made else None,
+        )
+
+    def _of_live(self, key: str, past: History) -> BotOverview:
+        live = past.live
+        config = live.config if live else {}
+        return BotOverview(
+            key, config.get("language"), config.get("description", ""), live, tuple(qualities(past)[-QUALITIES:])
+        )
+
+    def _history(self, key: str) -> History:
+        table = self._lake.table(key, "deployments")
+        last = table.last()
+        return self._histories.get(key, last and last.version, lambda: history(table))
+
+    def _files_read(self, key: str) -> list[dict[str, Any]]:
+        columns = ("source_file", "status", "rows", "rejected", "read_at")
+        return [dict(row) for row in self._lake.table(key, "landing_files").arrow(columns).to_pylist()]
+
+    def _mark(self, key: str) -> Hashable | None:
+        """Equal as long as the bot stands as it did; None while that cannot be told."""
+        folder = self._lake.bot_folder(key)
+        if (folder / attempts.FILE).exists():
+            return None  # whether it is under way, or when it is tried again, changes without a file's changing
+        times = _times(
+            (
+                *(folder / name / "_delta_log" for name in WATCHED),
+                *(folder / name for name in (requests.FILE, verifications.FILE)),
+                self._home.landing(key),
+                bot_file(self._home.bots, key),
+                golden_file(self._home.bots, key),
+            )
+        )
+        offset = hashlib.blake2b(key.encode(), digest_size=2).digest()
+        turn = (int(time.time()) + int.from_bytes(offset, "big")) // LOOK_AGAIN_SECONDS
+        return times and (times, turn)
+
+
+def qualities(past: History) -> list[Quality]:
+    """What was measured of each deployment that went live, the oldest first."""
+    found = []
+    for event in past.events:
+        if event["event"] == "live":
+            metrics = Deployment.of(event).metrics
+            if metrics.get("accuracy") is not None:
+                found.append(Quality(event["at"], float(metrics["accuracy"]), metrics.get("rows")))
+    return found
+
+
+def newest_events(past: History, files: Iterable[dict[str, Any]]) -> list[Event]:
+    """What happened to a bot, the newest first; of events of one moment that belong together the one that says most."""
+    by_moment: dict[datetime, list[dict[str, Any]]] = {}
+    for event in past.events:
+        by_moment.setdefault(event["at"], []).append(event)
+    found = [_telling(events) for events in by_moment.values()]
+    for row in files:
+        kind = {"read": "file_read", "duplicate": "file_again"}.get(row["status"], "file_withdrawn")
+        facts = {"name": row["source_file"], "count": row["rows"], "rejected": row["rejected"]}
+        found.append(Event(row["read_at"], kind, facts))
+    return sorted(found, key=lambda event: event.at, reverse=True)
+
+
+def _telling(events: Sequence[dict[str, Any]]) -> Event:
+    by_name = {event["event"]: event for event in events}
+    name = next(name for name in ("rolled_back", "live", *reversed(LIFE)) if name in by_name)
+    event = by_name[name]
+    by_hand = not event["actor"].startswith(("run ", "watch"))
+    facts = {
+        "accuracy": Deployment.of(event).metrics.get("accuracy"),
+        "who": event["actor"] if by_hand else "",
+        "why": event["reason"],
+    }
+    return Event(event["at"], name, facts)
+
+
+def _trouble(kind: str, detail: str) -> Trouble:
+    return Trouble(kind, KINDS[kind], {}, detail)
+
+
+def _times(paths: Iterable[Path]) -> tuple[int, ...] | None:
+    """When each was changed (0: it is not there); None after a change so recent that a further one might not show."""
+    newest = time.time_ns() - RACY_NS
+    found = []
+    for path in paths:
+        try:
+            changed = os.stat(path).st_mtime_ns
+        except OSError:
+            changed = 0
+        if changed > newest:
+            return None
+        found.append(changed)
+    return tuple(found)

@@ -1,0 +1,131 @@
+"""What planners should know about how a bot stands, as kinds with facts: which words say them is the page's matter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from chatbot_assets.automation import BotState
+from chatbot_assets.deploy.record import History
+from chatbot_assets.tables import DEPLOYMENTS, MATERIALISED, REVIEW_QUEUE, SOURCES
+
+Weight = Literal["act", "wait", "know"]
+"""Somebody must act; it goes on by itself; or it is only good to know."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """One thing about a bot.
+
+    Attributes:
+        kind: names its sentences.
+        weight: who has to do something about it.
+        facts: what the sentences mention: ``count``, ``names``, ``at``, ``who``, ``why``, ``made``, ``of``.
+        detail: what the platform says of it, in its own English words: for a developer.
+    """
+
+    kind: str
+    weight: Weight
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    detail: str = ""
+
+
+KINDS: dict[str, Weight] = {
+    "file_mistake": "act",
+    "unreadable": "act",
+    "damaged": "act",
+    "no_data": "act",
+    "nothing_to_learn": "act",
+    "failed_verification": "act",
+    "refused": "act",
+    "failed_lasting": "act",
+    "failed_often": "act",
+    "promotion": "act",
+    "failed_passing": "wait",
+    "retrying": "wait",
+    "refreshing": "wait",
+    "gathering": "wait",
+    "new_files": "wait",
+    "decisions": "wait",
+    "settings": "wait",
+    "code": "wait",
+    "first": "wait",
+    "unfinished": "wait",
+    "asked": "wait",
+    "rolled_back": "know",
+    "imported": "know",
+}
+"""Every kind, the gravest first."""
+
+
+def troubles(
+    state: BotState, past: History, damaged: Mapping[str, str], is_refreshing: bool, now: datetime | None = None
+) -> tuple[Trouble, ...]:
+    """What there is to know of a bot whose files can be read; empty when all is well."""
+    now = now or datetime.now(UTC)
+    found: list[Trouble] = []
+
+    def say(kind: str, detail: str = "", **facts: Any) -> None:
+        found.append(Trouble(kind, KINDS[kind], facts, detail))
+
+    if damaged:
+        say("damaged", "; ".join(f"{table}: {words}" for table, words in damaged.items()))
+    if past.waiting:
+        say("promotion", f"./chatbot promote {state.key}", at=past.waiting["at"])
+    if back := past.rollback:
+        say("rolled_back", f"{back['actor']}: {back['reason']}", at=back["at"])
+    if is_refreshing:
+        made = sum(state.commits[table.name] is not None for table in MATERIALISED)
+        say("refreshing", state.reason, made=made, of=len(MATERIALISED))
+    elif state.obstacle == "failed":
+        _say_failed(state, say)
+    elif state.obstacle:
+        say(state.obstacle, state.blocked or "")
+    elif state.attempt and state.retry_at:
+        say("retrying", state.attempt.reason, at=state.retry_at)
+    if not is_refreshing:
+        _say_behind(state, say, now)
+    order = list(KINDS)
+    return tuple(sorted(found, key=lambda one: order.index(one.kind)))
+
+
+def _say_failed(state: BotState, say: Any) -> None:
+    detail = state.blocked or ""
+    if state.retry_at is None:
+        say("failed_lasting", detail)
+    elif state.attempt and state.attempt.kind == "unknown":
+        say("failed_often", detail, at=state.retry_at)
+    else:
+        say("failed_passing", detail, at=state.retry_at)
+
+
+def _say_behind(state: BotState, say: Any, now: datetime) -> None:
+    """What a refresh will bring, by what makes it necessary."""
+    if state.unread:
+        names = [file.name for file in state.unread]
+        arriving = state.gather_until is not None and now < state.gather_until
+        say("gathering" if arriving else "new_files", ", ".join(names[:20]), count=len(names), at=state.gather_until)
+    if state.asked:
+        say("asked", state.asked.reason, who=state.asked.by)
+    reasons = {
+        (item.table, reason)
+        for item in state.stale
+        if item.table != REVIEW_QUEUE.name and not (item.table == DEPLOYMENTS.name and state.obstacle == "refused")
+        for reason in item.reasons
+    }
+    if any(reason == "never made" for _, reason in reasons):
+        if not state.obstacle and state.commits[DEPLOYMENTS.name] is None and not state.unread:
+            say("first")
+        return
+    detail = "; ".join(sorted(f"{table}: {reason}" for table, reason in reasons))
+    sources = {f"{table.name} changed" for table in SOURCES}
+    kinds = {
+        "settings": any(reason == "configuration changed" for _, reason in reasons),
+        "code": any(reason.startswith("code of ") for _, reason in reasons),
+        "decisions": any(reason in sources for _, reason in reasons),
+    }
+    for kind, holds in kinds.items():
+        if holds:
+            say(kind, detail)
+    if reasons and not any(kinds.values()) and not state.unread:
+        say("unfinished", detail)

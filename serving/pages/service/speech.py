@@ -1,0 +1,150 @@
+"""What the service page says, in one language and one time zone: numbers, times, and sentences about bots."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from resources.costs import StepCost
+from serving.overview.bots import BotOverview, Event
+from serving.overview.period import Period
+from serving.overview.trouble import KINDS, Trouble
+from serving.pages.words import words_of
+
+PAGE = "service"
+TOLD_SECONDS = 0.05
+"""A part of a step that took less is not told."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """What there is to know, what to do about it (may be empty), and a developer's words for it (may be empty)."""
+
+    says: str
+    do: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Bots of which the same is to be said; ``details`` are a developer's words for those that have any."""
+
+    says: str
+    do: str
+    keys: tuple[str, ...]
+    details: tuple[tuple[str, str], ...]
+
+
+class Speech:
+    """The page's words and how it writes figures; ``words`` are reached as ``say["group"]["name"]``."""
+
+    def __init__(self, language: str, zone: ZoneInfo) -> None:
+        self.language = language
+        self.zone = zone
+        self._words = words_of(PAGE, language)
+        self._formats: dict[str, Any] = self._words["formats"]
+
+    def __getitem__(self, group: str) -> Any:
+        return self._words[group]
+
+    def number(self, value: float) -> str:
+        """A whole number; both languages part thousands by commas."""
+        return f"{round(value):,}"
+
+    def share(self, value: float | None, digits: int = 0) -> str:
+        """A share between 0 and 1 in per cent. What is neither none nor all is never rounded to that."""
+        if value is None:
+            return str(self._formats["none"])
+        shown = f"{value * 100:.{digits}f}"
+        if 0 < value < 1 and float(shown) in (0, 100):
+            shown = f"<{10**-digits:g}" if float(shown) == 0 else f">{100 - 10**-digits:g}"
+        return str(self._formats["share"].format(value=shown))
+
+    def moment(self, at: datetime | None) -> str:
+        return self._date("moment", at.astimezone(self.zone)) if at else str(self._formats["none"])
+
+    def day(self, day: date) -> str:
+        return self._date("day", datetime(day.year, day.month, day.day))
+
+    def seconds(self, value: float) -> str:
+        """How long something took: to the tenth of a second, from a minute on in minutes."""
+        if value >= 60:
+            minutes, seconds = divmod(round(value), 60)
+            return str(self._formats["minutes"].format(minutes=minutes, seconds=seconds))
+        return str(self._formats["seconds"].format(value=f"{value:.1f}"))
+
+    def memory(self, megabytes: float) -> str:
+        return str(self._formats["memory"].format(value=self.number(megabytes)))
+
+    def counted(self, words: str | Mapping[str, str], count: int, **facts: Any) -> str:
+        """Words about so many of something."""
+        chosen = words if isinstance(words, str) else words["one" if count == 1 else "other"]
+        return chosen.format(count=self.number(count), **facts)
+
+    def part(self, period: Period, start: datetime) -> str:
+        """The name of a part of a period that begins at a moment."""
+        return self._date("hour" if period.unit == "hour" else "short_day", start.astimezone(self.zone))
+
+    def trouble(self, trouble: Trouble) -> Sentence:
+        """What a trouble is, and what to do; nothing of the platform's own words, which are the ``detail``."""
+        words = self._words["trouble"][trouble.kind]
+        facts: dict[str, Any] = dict(trouble.facts)
+        count = facts.pop("count", 1)
+        if "at" in facts:
+            facts["at"] = self.moment(facts["at"])
+        return Sentence(
+            self.counted(words["says"], count, **facts), self.counted(words["do"], count, **facts), trouble.detail
+        )
+
+    def groups(self, bots: Sequence[BotOverview]) -> list[Group]:
+        """What waits for somebody, the gravest first; bots of which the same is to be said stand together."""
+        found: dict[tuple[int, str, str], list[tuple[str, str]]] = {}
+        for bot in bots:
+            for trouble in bot.troubles:
+                if trouble.weight == "act":
+                    one = self.trouble(trouble)
+                    place = (list(KINDS).index(trouble.kind), one.says, one.do)
+                    found.setdefault(place, []).append((bot.key, one.detail))
+        return [
+            Group(says, do, tuple(key for key, _ in told), tuple((key, detail) for key, detail in told if detail))
+            for (_, says, do), told in sorted(found.items())
+        ]
+
+    def event(self, event: Event) -> str:
+        """What happened."""
+        words, facts = self._words["events"], event.facts
+        if facts.get("who"):
+            by_hand = words.get(f"{event.kind}_by")
+            if by_hand:
+                return str(by_hand.format(who=facts["who"], why=facts["why"]))
+        if event.kind == "live" and facts.get("accuracy") is not None:
+            return str(words["live_accuracy"].format(accuracy=self.share(facts["accuracy"], 1)))
+        said = self.counted(words[event.kind], facts.get("count") or 0, name=facts.get("name", ""))
+        refused = facts.get("rejected")
+        return f"{said} {self.counted(words['file_refused'], refused)}" if refused else said
+
+    def step(self, step: StepCost) -> str:
+        """What a step of an update does."""
+        names: dict[str, str] = self._words["cost"]["steps"]
+        return names.get(step.step, names["other"])
+
+    def parts(self, step: StepCost) -> str:
+        """What the parts of a step took, the longest first; a part that the page has no name for keeps its own."""
+        names: dict[str, str] = self._words["cost"]["parts"]
+        told = sorted(
+            ((seconds, name) for name, seconds in step.modules.items() if seconds >= TOLD_SECONDS), reverse=True
+        )
+        return ", ".join(f"{names.get(name, name)} {self.seconds(seconds)}" for seconds, name in told)
+
+    def _date(self, name: str, at: datetime) -> str:
+        return str(
+            self._formats[name].format(
+                y=at.year,
+                m=at.month,
+                d=at.day,
+                month=self._formats["months"][at.month - 1],
+                h=f"{at.hour:02}",
+                min=f"{at.minute:02}",
+            )
+        )
