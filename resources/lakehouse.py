@@ -35,7 +35,7 @@ from chatbot_assets.tables import TABLES, Table
 from resources.remembered import Remembered, fingerprint
 
 if TYPE_CHECKING:
-    from deltalake import CommitProperties, DeltaTable
+    from deltalake import CommitProperties, DeltaTable, Schema
     from pyspark.sql import DataFrame, SparkSession
 
 RECORD_FORMAT = 1
@@ -640,15 +640,28 @@ class LakeTable:
             else:
                 sizes = dict(self._active_files()) if removes else {}
                 actions += [RemoveAction(quote(path), True, now, sizes[path], {}) for path in removes]
-                self._delta(last.version).create_write_transaction(
-                    actions, "append", schema, commit_properties=properties
-                )
+                delta = self._with_all_columns(self._delta(last.version), schema)
+                delta.create_write_transaction(actions, "append", schema, commit_properties=properties)
         except (CommitFailedError, DeltaError) as error:
             now_last = self.last()
             if (now_last.version if now_last else None) != expected:
                 raise ConflictError(f"{self.path.name}: another writer committed first; try again") from error
             raise
         return self.last()
+
+    def _with_all_columns(self, delta: "DeltaTable", schema: "Schema") -> "DeltaTable":
+        """Gives a table of an earlier release the columns that it lacks; its rows hold null there.
+
+        Raises:
+            ConflictError: when somebody else committed meanwhile.
+        """
+        present = {field.name for field in delta.schema().fields}
+        if missing := [field for field in schema.fields if field.name not in present]:
+            version = delta.version()
+            delta.alter.add_columns(missing)
+            if delta.version() != version + 1:
+                raise ConflictError(f"{self.path.name}: another writer committed first; try again")
+        return delta
 
     def append_rows(
         self,

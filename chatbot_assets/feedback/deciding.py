@@ -1,22 +1,33 @@
-"""Writes review decisions: append-only, and of two people who decide on one turn the second is told."""
+"""Writes review decisions: append-only, and of two people who decide on one turn the second is told.
 
+A decision costs the same however many turns wait: texts are looked up in the files that can hold the turns, and earlier
+decisions are held in memory (:class:`DecisionLog`).
+"""
+
+import bisect
 import difflib
+import fcntl
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from chatbot_assets.process.decisions import ACTIONS, COLUMNS, HOLD, LANDED, MODIFY, SERVED, in_force
+from chatbot_assets.feedback.decision_log import DecisionLog
+from chatbot_assets.process.decisions import ACTIONS, LANDED, MODIFY, SERVED, UNDO, Decided
 from resources.environment import code_revision
 from resources.lakehouse import ConflictError, Lake, LakeTable, Record, Signature
+from resources.remembered import Remembered
 
 ATTEMPTS = 10
-"""Times that a decision is tried again because somebody else's, on other turns, came first."""
+"""Times that decisions are tried again because another machine's, on other turns, came first."""
+LOCK = ".review.lock"
 
 
 class DecisionError(ValueError):
@@ -38,49 +49,117 @@ class Decision:
 def write_decision(
     lake: Lake, key: str, decision: Decision, *, new_intent: bool = False, again: bool = False
 ) -> dict[str, Any]:
-    """Appends a decision to a bot's ``review_decisions`` and gives the row.
+    """Appends one decision and gives its row; see :func:`write_decisions`."""
+    return write_decisions(lake, key, [decision], new_intent=new_intent, again=again)[0]
+
+
+def write_decisions(
+    lake: Lake, key: str, decisions: Sequence[Decision], *, new_intent: bool = False, again: bool = False
+) -> list[dict[str, Any]]:
+    """Appends decisions to a bot's ``review_decisions``, all of them in one commit or none, and gives the rows.
 
     Args:
         lake: where the bot's tables are.
         key: the bot.
-        decision: what was decided.
-        new_intent: whether the intent may be one that the bot does not have yet.
+        decisions: what was decided; no turn stands in two of them.
+        new_intent: whether intents may be ones that the bot does not have yet.
         again: whether turns that were decided on before may be decided on anew.
 
     Raises:
-        DecisionError: when the decision makes no sense, a turn is unknown or was decided on before.
+        DecisionError: when a decision makes no sense, a turn is unknown or was decided on before.
     """
-    _check(decision)
-    if decision.intent is not None and not new_intent:
-        _check_intent(lake, key, decision.intent)
-    source, texts = _texts(lake, key, decision.turn_ids)
-    table = lake.table(key, "review_decisions")
-    for _ in range(ATTEMPTS):
-        last = table.last()
+    for decision in decisions:
+        _check(decision)
+    turn_ids = [turn_id for decision in decisions for turn_id in decision.turn_ids]
+    if not turn_ids:
+        raise DecisionError("name at least one turn")
+    if len(set(turn_ids)) < len(turn_ids):
+        raise DecisionError("a turn is named twice; decide on each one once")
+    if not new_intent:
+        for intent in sorted({decision.intent for decision in decisions if decision.intent is not None}):
+            _check_intent(lake, key, intent)
+    texts = _texts(lake, key, turn_ids)
+    sources = [_source(key, decision.turn_ids, texts) for decision in decisions]
+
+    def rows(log: DecisionLog, at: datetime) -> list[dict[str, Any]]:
         if not again:
-            _check_undecided(table, decision)
-        at = datetime.now(UTC)
-        identity = json.dumps([decision.turn_ids, decision.action, decision.reviewer, at.isoformat()])
-        row = {
-            "decision_id": hashlib.sha256(identity.encode()).hexdigest()[:32],
-            "turn_ids": list(decision.turn_ids),
-            "texts": texts,
-            "source": source,
-            "action": decision.action,
-            "intent": decision.intent,
-            "answer": decision.answer,
-            "reviewer": decision.reviewer,
-            "reason": decision.reason,
-            "decided_at": at,
-        }
-        change = table.append(table.stage_arrow(pa.Table.from_pylist([row], table.table.schema)), rows_computed=1)
-        record = Record.of(change, Signature(), code_revision=code_revision())
-        try:
-            table.commit(change, record, last.version if last else None)
-        except ConflictError:
-            continue
-        return row
+            _check_undecided(log, turn_ids)
+        return [
+            {
+                "decision_id": _identity(decision.turn_ids, decision.action, decision.reviewer, at),
+                "turn_ids": list(decision.turn_ids),
+                "texts": [texts[source][turn_id] for turn_id in decision.turn_ids],
+                "source": source,
+                "action": decision.action,
+                "intent": decision.intent,
+                "answer": decision.answer,
+                "reviewer": decision.reviewer,
+                "reason": decision.reason,
+                "decided_at": at,
+                "undoes": None,
+            }
+            for decision, source in zip(decisions, sources, strict=True)
+        ]
+
+    return _append(lake, key, rows)
+
+
+def undo_decision(lake: Lake, key: str, decision_id: str, reviewer: str, reason: str | None = None) -> dict[str, Any]:
+    """Takes a decision back, by a row of its own: what was in force on its turns before is in force again.
+
+    Gives the row. Turns that no other decision settles return to the queue.
+
+    Raises:
+        DecisionError: when there is no such decision, or it was taken back before.
+    """
+
+    def rows(log: DecisionLog, at: datetime) -> list[dict[str, Any]]:
+        undone = log.row(decision_id)
+        if undone is None or undone["action"] == UNDO:
+            raise DecisionError(f"{key} has no decision {decision_id} that could be taken back")
+        if before := log.undone_by(decision_id):
+            raise DecisionError(f"decision {decision_id} was already taken back by {before['reviewer']}")
+        kept = {name: undone[name] for name in ("turn_ids", "texts", "source")}
+        row = {"action": UNDO, "intent": None, "answer": None, "reviewer": reviewer, "reason": reason}
+        identity = _identity(kept["turn_ids"], UNDO, reviewer, at)
+        return [{"decision_id": identity, **kept, **row, "decided_at": at, "undoes": decision_id}]
+
+    return _append(lake, key, rows)[0]
+
+
+def _append(lake: Lake, key: str, make: Any) -> list[dict[str, Any]]:
+    """Commits the rows that ``make`` gives for the log as it stands; made anew when another machine was first."""
+    table = lake.table(key, "review_decisions")
+    with _in_turn(lake, key):
+        for _ in range(ATTEMPTS):
+            log = DecisionLog.of(table)
+            last = log.update()
+            rows: list[dict[str, Any]] = make(log, datetime.now(UTC))
+            staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
+            change = table.append(staged, rows_computed=len(rows))
+            record = Record.of(change, Signature(), code_revision=code_revision())
+            try:
+                table.commit(change, record, last.version if last else None)
+            except ConflictError:
+                table.discard(change)
+                continue
+            return rows
     raise DecisionError(f"{key}: others are deciding at this moment; try again")
+
+
+@contextmanager
+def _in_turn(lake: Lake, key: str) -> Iterator[None]:
+    """Lets one person after the other decide on this machine, so that nobody's commit is in vain."""
+    folder = lake.bot_folder(key)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _identity(turn_ids: Sequence[str], action: str, reviewer: str, at: datetime) -> str:
+    identity = json.dumps([list(turn_ids), action, reviewer, at.isoformat()])
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]
 
 
 def _check(decision: Decision) -> None:
@@ -97,37 +176,88 @@ def _check(decision: Decision) -> None:
         raise DecisionError("intent and answer must not be empty")
 
 
+def known_intents(lake: Lake, key: str) -> frozenset[str]:
+    """The intents of a bot's utterances."""
+    table = lake.table(key, "utterances")
+    last = table.last()
+    if last is None:
+        return frozenset()
+    column = "intent"
+
+    def read() -> frozenset[str]:
+        found = {name for batch in table.batches([column], last.version) for name in pc.unique(batch.column(0)).to_pylist()}
+        return frozenset(found - {None})
+
+    return _intents.get(table.path, last.version, read)
+
+
+_intents: Remembered[frozenset[str]] = Remembered()
+
+
 def _check_intent(lake: Lake, key: str, intent: str) -> None:
-    known = set(lake.table(key, "utterances").arrow(["intent"]).column("intent").unique().to_pylist()) - {None}
+    known = known_intents(lake, key)
     if intent not in known:
         near = difflib.get_close_matches(intent, sorted(known), n=3, cutoff=0.4)
         meant = f"; did you mean {', '.join(near)}?" if near else ""
         raise DecisionError(f"{key} has no intent {intent!r}{meant} (for a new one say so: --new-intent)")
 
 
-def _texts(lake: Lake, key: str, turn_ids: Sequence[str]) -> tuple[str, list[str]]:
-    """Where the turns are, and their texts in the order of the turns."""
+def _texts(lake: Lake, key: str, turn_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """The turns' texts, by where they are and by turn."""
+    served = _texts_in(lake.table(key, SERVED), turn_ids)
+    rest = [turn_id for turn_id in turn_ids if turn_id not in served]
+    return {SERVED: served, LANDED: _texts_in(lake.table(key, LANDED), rest) if rest else {}}
+
+
+def _texts_in(table: LakeTable, turn_ids: Sequence[str]) -> dict[str, str]:
+    if table.last() is None:
+        return {}
     wanted = pa.array(turn_ids, pa.string())
-    missing: list[str] = list(turn_ids)
-    for source in (SERVED, LANDED):
-        rows = lake.table(key, source).arrow(["turn_id", "text"])
-        rows = rows.filter(pc.is_in(rows.column("turn_id"), value_set=wanted))
-        texts = {row["turn_id"]: row["text"] for row in rows.to_pylist()}
-        if len(texts) == len(set(turn_ids)):
-            return source, [texts[turn_id] for turn_id in turn_ids]
-        missing = [turn_id for turn_id in missing if turn_id not in texts]
+    found: dict[str, str] = {}
+    for batch in table.read_files(_files_with(table, turn_ids), ["turn_id", "text"]):
+        rows = batch.filter(pc.is_in(batch.column("turn_id"), value_set=wanted))
+        found.update(zip(rows.column("turn_id").to_pylist(), rows.column("text").to_pylist(), strict=True))
+    return found
+
+
+def _files_with(table: LakeTable, turn_ids: Sequence[str]) -> list[str]:
+    """The files that can hold the turns, by the smallest and largest turn that Delta's log keeps for each."""
+    from deltalake import DeltaTable
+
+    actions = DeltaTable(str(table.path)).get_add_actions(flatten=True)
+    files = pa.RecordBatchReader.from_stream(actions).read_all()
+    if not {"min.turn_id", "max.turn_id"} <= set(files.column_names):
+        return [unquote(path) for path in files.column("path").to_pylist()]
+    ordered = sorted(turn_ids)
+    return [
+        unquote(row["path"])
+        for row in files.select(["path", "min.turn_id", "max.turn_id"]).to_pylist()
+        if row["min.turn_id"] is None or _any_between(ordered, row["min.turn_id"], row["max.turn_id"])
+    ]
+
+
+def _any_between(ordered: Sequence[str], low: str, high: str) -> bool:
+    place = bisect.bisect_left(ordered, low)
+    return place < len(ordered) and ordered[place] <= high
+
+
+def _source(key: str, turn_ids: Sequence[str], texts: dict[str, dict[str, str]]) -> str:
+    for source, found in texts.items():
+        if all(turn_id in found for turn_id in turn_ids):
+            return source
+    missing = [turn_id for turn_id in turn_ids if all(turn_id not in found for found in texts.values())]
     if missing:
         raise DecisionError(f"{key} has no turn {', '.join(missing)}; review_queue and conversations name turns")
     raise DecisionError("some of these turns were served and some were landed; decide on them one kind at a time")
 
 
-def _check_undecided(table: LakeTable, decision: Decision) -> None:
-    decided = in_force(table.arrow(COLUMNS))
-    for turn_id in decision.turn_ids:
-        before = decided.get(turn_id)
-        if before and before.action != HOLD:
-            to = " → ".join(value for value in (before.new_intent, before.new_answer) if value)
-            raise DecisionError(
-                f"turn {turn_id} was already decided by {before.reviewer}: {before.action}{f' ({to})' if to else ''}; "
-                "use --again to decide anew"
-            )
+def _check_undecided(log: DecisionLog, turn_ids: Sequence[str]) -> None:
+    for turn_id in turn_ids:
+        before = log.decided(turn_id)
+        if before is not None and before.is_settled:
+            raise DecisionError(f"turn {turn_id} was already decided by {_told(before)}; use --again to decide anew")
+
+
+def _told(before: Decided) -> str:
+    to = " → ".join(value for value in (before.new_intent, before.new_answer) if value)
+    return f"{before.reviewer}: {before.action}{f' ({to})' if to else ''}"

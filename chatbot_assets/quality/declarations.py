@@ -207,9 +207,9 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
         ),
     ),
     REVIEW_DECISIONS.name: (
-        *common_checks(REVIEW_DECISIONS, ("intent", "answer", "reason"), unique="fails"),
+        *common_checks(REVIEW_DECISIONS, ("intent", "answer", "reason", "undoes"), unique="fails"),
         allowed("source", "conversations", "dialogues", effect="fails"),
-        allowed("action", "modify", "hold", "exclude", effect="fails"),
+        allowed("action", "modify", "hold", "exclude", "undo", effect="fails"),
         Check(
             "complete_decisions",
             "Every decision has its turns' texts, and what it changes.",

@@ -1,0 +1,94 @@
+"""What was decided about a bot's turns, held in memory: each look reads only what commits have added since the last."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chatbot_assets.process.decisions import UNDO, Decided, decided_of, in_order
+from resources.lakehouse import Commit, LakeTable
+
+Row = Mapping[str, Any]
+
+
+class DecisionLog:
+    """A bot's ``review_decisions``, by turn and by decision. May be asked from several threads at once."""
+
+    def __init__(self, table: LakeTable) -> None:
+        self._table = table
+        self._lock = threading.Lock()
+        self._forget()
+
+    @classmethod
+    def of(cls, table: LakeTable) -> "DecisionLog":
+        """This process's log of a table, brought up to date."""
+        with _lock:
+            log = _logs.setdefault(table.path, cls(table))
+        log.update()
+        return log
+
+    def update(self) -> Commit | None:
+        """Reads what is new; gives the commit that the log now tells of."""
+        with self._lock:
+            last = self._table.last()
+            version = last.version if last else None
+            if version == self._version:
+                return last
+            names = self._table.table.schema.names
+            added = self._added(version)
+            if added is None:
+                self._forget()
+                rows = self._table.arrow(names, version).to_pylist() if version is not None else []
+            else:
+                rows = [row for batch in self._table.read_files(added, names) for row in batch.to_pylist()]
+            for row in in_order(rows):
+                self._add(row)
+            self._version = version
+            return last
+
+    def decided(self, turn_id: str) -> Decided | None:
+        """The decision in force on a turn."""
+        for row in self.history(turn_id):
+            if row["action"] != UNDO and row["decision_id"] not in self._undone_by:
+                return next(decided for decided in decided_of(row) if decided.turn_id == turn_id)
+        return None
+
+    def history(self, turn_id: str) -> list[Row]:
+        """All rows about a turn, the newest first."""
+        return list(reversed(in_order(self._rows[name] for name in self._of_turn.get(turn_id, ()))))
+
+    def row(self, decision_id: str) -> Row | None:
+        """A decision, or None when there is none of that id."""
+        return self._rows.get(decision_id)
+
+    def undone_by(self, decision_id: str) -> Row | None:
+        """The row that took a decision back."""
+        return self._undone_by.get(decision_id)
+
+    def newest(self, count: int) -> list[Row]:
+        """The newest rows, at most so many, the newest first."""
+        return list(reversed(in_order(self._rows.values())[-count:])) if count > 0 else []
+
+    def _added(self, version: int | None) -> Iterable[str] | None:
+        if version is None or self._version is None or version < self._version:
+            return None
+        files = self._table.files_added(self._version, version)
+        return None if files is None else [file.relative_to(self._table.path).as_posix() for file in files]
+
+    def _add(self, row: Row) -> None:
+        self._rows[row["decision_id"]] = row
+        for turn_id in row["turn_ids"]:
+            self._of_turn[turn_id].append(row["decision_id"])
+        if row["action"] == UNDO:
+            self._undone_by[row["undoes"]] = row
+
+    def _forget(self) -> None:
+        self._version: int | None = None
+        self._rows: dict[str, Row] = {}
+        self._of_turn: dict[str, list[str]] = defaultdict(list)
+        self._undone_by: dict[str, Row] = {}
+
+
+_lock = threading.Lock()
+_logs: dict[Path, DecisionLog] = {}
