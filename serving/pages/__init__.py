@@ -22,6 +22,7 @@ from serving.explaining import Explaining
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
 from serving.pages.words import chosen_language, words
+from serving.review.routes import review_routes
 
 _FOLDER = Path(__file__).parent
 FRAGMENT = "text/html; fragment=turn"
@@ -53,6 +54,8 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
     ) -> HTMLResponse:
         shown = cards.of(tenant, chat.bots)
         return page(request, "start.html", tenant=tenant, cards=shown, session=session, said=said)
+
+    app.include_router(review_routes(home, access, page))
 
     @app.get("/")
     def start(request: Request, chat: Annotated[Chat, Depends(chat_of)]) -> HTMLResponse:

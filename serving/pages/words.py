@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -25,8 +26,17 @@ def chosen_language(accept_language: str) -> str:
     return best
 
 
+PARTS = ("review",)
+"""Pages with words of their own, which stand below the page's name."""
+
+
 @functools.cache
-def words(language: str) -> dict[str, str]:
+def words(language: str) -> dict[str, Any]:
     """All words of one language by their name."""
-    found: dict[str, str] = yaml.safe_load((_FOLDER / f"{language}.yaml").read_text(encoding="utf-8"))
+    found: dict[str, Any] = _read(f"{language}.yaml")
+    return found | {part: _read(f"{part}.{language}.yaml") for part in PARTS}
+
+
+def _read(name: str) -> dict[str, str]:
+    found: dict[str, str] = yaml.safe_load((_FOLDER / name).read_text(encoding="utf-8"))
     return found

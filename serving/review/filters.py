@@ -25,7 +25,14 @@ ZONES = {
     "vi": "Asia/Ho_Chi_Minh",
 }
 """Where the users of a bot of a language probably are; a reviewer may choose another time zone."""
-OFFERED_ZONES = ("UTC", *sorted(ZONES.values()), "Europe/London", "Europe/Paris", "America/New_York", "America/Los_Angeles")
+OFFERED_ZONES = (
+    "UTC",
+    *sorted(ZONES.values()),
+    "Europe/London",
+    "Europe/Paris",
+    "America/New_York",
+    "America/Los_Angeles",
+)
 
 
 class FilterError(ValueError):

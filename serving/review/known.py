@@ -1,7 +1,6 @@
 """What a bot can say already: its intents and answers, for reviewers who look for the right one."""
 
 import threading
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -48,7 +47,7 @@ class KnownAnswers:
                 self._kept[key] = (last.version, known)
             return known
 
-    def search(self, key: str, words: str, texts: Sequence[str] = ()) -> list[Known]:
+    def search(self, key: str, words: str) -> list[Known]:
         """What holds all the words, in the intent, the answer or the example; names that begin with them first."""
         sought = words.casefold().split()
 
@@ -57,7 +56,9 @@ class KnownAnswers:
             return all(word in where for word in sought)
 
         def rank(known: Known) -> tuple[bool, int]:
-            return not (known.intent or known.answer or "").casefold().startswith(words.casefold().strip()), -known.texts
+            return not (known.intent or known.answer or "").casefold().startswith(
+                words.casefold().strip()
+            ), -known.texts
 
         return sorted(filter(holds, self.of(key)), key=rank)[:FOUND]
 

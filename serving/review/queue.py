@@ -1,7 +1,7 @@
 """A bot's review queue as the page looks at it: sorted once for each version, and mapped into memory.
 
-A hundred thousand queued turns with what the bot suggested for each are a hundred megabytes. So the sorted rows are kept
-in a file of the cache that all processes of the service map, and a page reads only the few that it shows.
+A hundred thousand queued turns with what the bot suggested for each are a hundred megabytes. So the sorted rows are
+kept in a file of the cache that all processes of the service map, and a page reads only the few that it shows.
 """
 
 import json
@@ -85,6 +85,8 @@ class QueueView:
         starts[1:] = (groups[1:] != groups[:-1]) | (self._kinds[1:] != self._kinds[:-1])
         self._group = np.cumsum(starts) - 1
         self._served = rows.column("served_at").cast(pa.int64()).to_numpy()
+        self.on_hold = frozenset(rows.column("turn_id").filter(rows.column("on_hold")).to_pylist())
+        """Turns that a person had put off when the queue was made."""
 
     def page(self, filters: Filters, now: datetime, settled: Collection[str]) -> QueuePage:
         """The page that the filters ask for, without turns that people have settled since the queue was made."""
@@ -97,6 +99,12 @@ class QueueView:
         rows = self._rows.take(places[first[shown]]).to_pylist()
         groups = tuple(_group(row, int(size)) for row, size in zip(rows, sizes[shown], strict=True))
         return QueuePage(groups, len(first), len(places), dict(zip(KINDS, counts.tolist(), strict=True)))
+
+    def group(self, group_id: str, kind: str) -> Group | None:
+        """A group by its newest turn; None when there is none of that kind."""
+        is_one = pc.equal(self._rows.column("group_id"), group_id).to_numpy(zero_copy_only=False)
+        places = np.flatnonzero(is_one & (self._kinds == KINDS.index(kind)))
+        return _group(self._rows.take(places[:1]).to_pylist()[0], len(places)) if len(places) else None
 
     def turns_of(self, group_ids: Sequence[str], kind: str, settled: Collection[str]) -> dict[str, list[str]]:
         """The turns of groups that wait for a decision, by group; a group that there is not has none."""

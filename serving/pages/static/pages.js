@@ -20,7 +20,8 @@ function signInByLink() {
 
 function prepare(part) {
   for (const time of part.querySelectorAll("time")) {
-    const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+    const shown = { dateStyle: "medium", timeStyle: "short", timeZone: time.dataset.zone };
+    const format = new Intl.DateTimeFormat(document.documentElement.lang, shown);
     time.textContent = format.format(new Date(time.dateTime));
   }
   for (const verdict of part.querySelectorAll(".verdict")) verdict.hidden = false;
