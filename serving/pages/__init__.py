@@ -26,6 +26,7 @@ from serving.pages.rendering import Pages
 from serving.pages.service.routes import service_routes
 from serving.people.oidc import SingleSignOn
 from serving.people.roles import Permission, Person
+from serving.review.routes import review_routes
 
 _FOLDER = Path(__file__).parent
 FRAGMENT = "text/html; fragment=turn"
@@ -97,6 +98,7 @@ def add_pages(
         )
 
     app.include_router(service_routes(home, access, page))
+    app.include_router(review_routes(home, access, page))
 
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)

@@ -63,7 +63,9 @@ def service_routes(home: Home, access: Access, page: Page) -> APIRouter:
         return page(request, "service.html", person=person, rows=rows, total=total, **shared)
 
     @router.get("/{key}")
-    def one_bot(request: Request, key: str, person: Annotated[Person, Depends(access.may(Permission.READ))]) -> HTMLResponse:
+    def one_bot(
+        request: Request, key: str, person: Annotated[Person, Depends(access.may(Permission.READ))]
+    ) -> HTMLResponse:
         """How one bot stands and fares."""
         if key not in bots.keys(person.tenant):
             raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no bot {key} of yours")

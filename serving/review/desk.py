@@ -1,0 +1,210 @@
+"""What a reviewer sees and does: a tenant's queues, with what people have decided since they were made."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from chatbot_assets.feedback.deciding import Decision, undo_decision, write_decisions
+from chatbot_assets.feedback.decision_log import DecisionLog, Row
+from chatbot_assets.process.decisions import EXCLUDE, HOLD, MODIFY, UNDO
+from resources.environment import Home
+from resources.lakehouse import Lake
+from serving.review.filters import EXCLUDED, GROUPS_ON_A_PAGE, MODIFIED, ON_HOLD, Filters
+from serving.review.known import KnownAnswers
+from serving.review.queue import QueuePage, Queues, QueueView
+
+ACCEPT = "accept"
+"""Takes what the user picked from the suggestions as the right answer."""
+STATE_OF = {MODIFY: MODIFIED, HOLD: ON_HOLD, EXCLUDE: EXCLUDED}
+RECENT = 20_000
+"""Decisions, the newest, that the page knows of."""
+WHILE_MADE = timedelta(hours=1)
+"""How long before its commit a queue may have read the decisions."""
+AROUND = 6
+"""Turns of a conversation that are shown before and after one of them."""
+
+
+class ChoiceError(ValueError):
+    """A decision that was not filled in rightly; its text says what to do."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a reviewer chose on the page for some groups."""
+
+    action: str
+    groups: tuple[str, ...]
+    intent: str | None = None
+    answer: str | None = None
+    is_new: bool = False
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision as the page lists it."""
+
+    decision_id: str
+    action: str
+    text: str
+    turns: int
+    intent: str | None
+    answer: str | None
+    reviewer: str
+    reason: str | None
+    decided_at: datetime
+
+
+@dataclass(frozen=True)
+class DecidedPage:
+    """A page of decisions in one state, and how many there are."""
+
+    decisions: tuple[Decided, ...]
+    total: int
+
+    @property
+    def pages(self) -> int:
+        return max(1, -(-self.total // GROUPS_ON_A_PAGE))
+
+
+class Desk:
+    """The review of all bots of a service; whoever calls has made sure that the bot is the tenant's."""
+
+    def __init__(self, home: Home) -> None:
+        self._lake = Lake(home.lake)
+        self._queues = Queues(self._lake, home.cache)
+        self.known = KnownAnswers(self._lake)
+
+    def queue(self, key: str) -> QueueView | None:
+        """The bot's queue as it was made last."""
+        return self._queues.of(key)
+
+    def open_page(self, filters: Filters, now: datetime) -> QueuePage:
+        """Groups of turns that wait for a decision."""
+        view = self.queue(filters.bot)
+        if view is None:
+            return QueuePage((), 0, 0, {})
+        return view.page(filters, now, self._settled(filters.bot, view))
+
+    def decided_page(self, filters: Filters, now: datetime) -> DecidedPage:
+        """Decisions in force, in the state that the filters name, the newest first."""
+        since, until = filters.span(now)
+        found = [
+            decision
+            for decision in self._in_force(filters.bot)
+            if STATE_OF[decision.action] == filters.state
+            and (since is None or decision.decided_at >= since)
+            and (until is None or decision.decided_at < until)
+            and filters.search.casefold() in decision.text.casefold()
+        ]
+        start = (filters.page - 1) * GROUPS_ON_A_PAGE
+        return DecidedPage(tuple(found[start : start + GROUPS_ON_A_PAGE]), len(found))
+
+    def decided_counts(self, key: str) -> dict[str, int]:
+        """How many decisions are in force, by state."""
+        counts = dict.fromkeys(STATE_OF.values(), 0)
+        for decision in self._in_force(key):
+            counts[STATE_OF[decision.action]] += 1
+        return counts
+
+    def decision(self, key: str, decision_id: str) -> Decided | None:
+        """A decision that is in force; None when there is none of that identifier."""
+        return next((found for found in self._in_force(key) if found.decision_id == decision_id), None)
+
+    def decide(self, key: str, kind: str, choice: Choice, reviewer: str) -> list[str]:
+        """Writes what was chosen for groups of one kind: all of it, or nothing. Gives the decisions' identifiers.
+
+        Raises:
+            ChoiceError: when the choice is not complete, or nothing of the groups waits any more.
+            DecisionError: when somebody else decided first, among others; its text says so.
+        """
+        view = self.queue(key)
+        if view is None or not choice.groups:
+            raise ChoiceError("choose at least one row")
+        turns = view.turns_of(choice.groups, kind, self._settled(key, view))
+        decisions = self._decisions(view, kind, turns, choice, reviewer)
+        rows = write_decisions(self._lake, key, decisions, new_intent=choice.is_new)
+        return [row["decision_id"] for row in rows]
+
+    def undo(self, key: str, decision_id: str, reviewer: str) -> None:
+        """Takes a decision back.
+
+        Raises:
+            DecisionError: when there is no such decision, or it was taken back before.
+        """
+        undo_decision(self._lake, key, decision_id, reviewer)
+
+    def around(self, key: str, turn_id: str) -> list[dict[str, Any]]:
+        """The conversation around a served turn, in order, with the turn itself; empty when there is no such turn."""
+        table = self._lake.table(key, "conversations")
+        columns = ["turn_id", "session_id", "text", "answer", "category", "served_at"]
+        for turn in table.rows_with("turn_id", [turn_id], columns):
+            session = table.rows_with("session_id", [turn["session_id"]], columns)
+            session.sort(key=lambda row: (row["served_at"], row["turn_id"]))
+            place = next(number for number, row in enumerate(session) if row["turn_id"] == turn_id)
+            return session[max(0, place - AROUND) : place + AROUND + 1]
+        return []
+
+    def _decisions(
+        self, view: QueueView, kind: str, turns: Mapping[str, Sequence[str]], choice: Choice, reviewer: str
+    ) -> list[Decision]:
+        missing = [group_id for group_id, found in turns.items() if not found]
+        if missing and len(missing) == len(turns):
+            raise ChoiceError("somebody has decided on these rows already, or they are gone; look at the page again")
+        if choice.action != ACCEPT:
+            intent, answer = (choice.intent, choice.answer) if choice.action == MODIFY else (None, None)
+            if choice.action == MODIFY and not (intent or answer):
+                raise ChoiceError("choose the right intent or answer, or write a new one")
+            return [
+                Decision(tuple(found), choice.action, intent, answer, reviewer, choice.reason)
+                for found in turns.values()
+                if found
+            ]
+        decisions = []
+        for group_id, found in turns.items():
+            group = view.group(group_id, kind)
+            if not found or group is None:
+                continue
+            if group.chosen is None:
+                raise ChoiceError(f"no user picked an answer for {group.text!r}; choose the right one yourself")
+            intent = group.chosen.intent
+            answer = None if intent else group.chosen.answer
+            decisions.append(Decision(tuple(found), MODIFY, intent, answer, reviewer, "the user picked it"))
+        return decisions
+
+    def _settled(self, key: str, view: QueueView) -> set[str]:
+        """Turns of the queue that people have decided on, or put off, since it read the decisions."""
+        log = self._log(key)
+        recent = _since(log.newest(RECENT), view.made_at - WHILE_MADE)
+        touched = {turn_id for row in recent for turn_id in row["turn_ids"]} | view.on_hold
+        return {turn_id for turn_id in touched if log.decided(turn_id)}
+
+    def _in_force(self, key: str) -> list[Decided]:
+        log = self._log(key)
+        return [
+            Decided(
+                decision_id=row["decision_id"],
+                action=row["action"],
+                text=row["texts"][0],
+                turns=len(row["turn_ids"]),
+                intent=row["intent"],
+                answer=row["answer"],
+                reviewer=row["reviewer"],
+                reason=row["reason"],
+                decided_at=row["decided_at"],
+            )
+            for row in log.newest(RECENT)
+            if row["action"] != UNDO and not log.undone_by(row["decision_id"])
+        ]
+
+    def _log(self, key: str) -> DecisionLog:
+        return DecisionLog.of(self._lake.table(key, "review_decisions"))
+
+
+def _since(rows: Iterable[Row], moment: datetime) -> Iterable[Row]:
+    """Those of the rows, newest first, that were decided since a moment."""
+    for row in rows:
+        if row["decided_at"] < moment:
+            return
+        yield row

@@ -1,0 +1,229 @@
+"""The routes of the review page: everything works with plain forms, and the page's script asks for parts of it."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any
+from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+
+from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.feedback.deciding import DecisionError
+from resources.environment import Home
+from resources.tenancy import owns
+from serving.access import Access
+from serving.forms import FIELDS
+from serving.pages.words import chosen_language, words_of
+from serving.people.roles import Permission, Person
+from serving.review.desk import Choice, ChoiceError, Desk
+from serving.review.filters import KINDS, OFFERED_ZONES, OPEN, PERIODS, STATES, FilterError, Filters
+
+TEXT_LIMIT = 2_000
+ShowPage = Callable[..., HTMLResponse]
+Form = Mapping[str, list[str]]
+
+
+async def fields_of(request: Request) -> Form:
+    """The fields of a form, each with all its values.
+
+    Raises:
+        HTTPException: 422 when there are too many of them.
+    """
+    body = (await request.body()).decode("utf-8", "replace")
+    try:
+        return parse_qs(body, max_num_fields=FIELDS)
+    except ValueError:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"a form may have {FIELDS} fields") from None
+
+
+def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
+    """The page, and what its buttons do; ``show`` renders a template in the language of whoever asks."""
+    router = APIRouter(prefix="/review")
+    desk = Desk(home)
+
+    def languages(owner: str) -> dict[str, str]:
+        """The tenant's bots by key, each with its language."""
+        found = {}
+        for key in bot_keys(home.bots):
+            if owns(owner, key):
+                try:
+                    found[key] = load_bot(home.bots, key).language
+                except BotError:
+                    found[key] = "en"
+        return found
+
+    def own(person: Person, key: str) -> str:
+        if key not in languages(person.tenant):
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {person.tenant} has no bot {key}")
+        return key
+
+    def filters_of(query: Mapping[str, str], owner: str) -> Filters:
+        spoken = languages(owner)
+        try:
+            return Filters.parse(query, spoken, spoken)
+        except FilterError as error:
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+
+    def whole_page(
+        request: Request,
+        person: Person,
+        filters: Filters,
+        problem: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+    ) -> HTMLResponse:
+        now = datetime.now(UTC)
+        spoken = languages(person.tenant)
+        opened = desk.open_page(filters, now) if filters.bot else None
+        view = desk.queue(filters.bot) if filters.bot else None
+        decided = desk.decided_page(filters, now) if filters.bot and filters.state != OPEN else None
+        zone = ZoneInfo(filters.zone)
+        return show(
+            request,
+            "review.html",
+            status,
+            w=_words(request),
+            person=person,
+            may_decide=person.may(Permission.REVIEW),
+            bots=spoken,
+            filters=filters,
+            kinds=KINDS,
+            states=STATES,
+            periods=PERIODS,
+            zones=sorted({*OFFERED_ZONES, filters.zone}),
+            opened=opened,
+            decided=decided,
+            decided_counts=desk.decided_counts(filters.bot) if filters.bot else {},
+            intents=[known for known in desk.known.of(filters.bot) if known.intent] if filters.bot else [],
+            made_at=view.made_at.astimezone(zone) if view else None,
+            local=lambda moment: moment.astimezone(zone),
+            bot_language=spoken.get(filters.bot, "und"),
+            done=_done(desk, filters.bot, request.query_params.getlist("done")),
+            problem=problem,
+            text_limit=TEXT_LIMIT,
+        )
+
+    @router.get("")
+    def review(request: Request, person: Annotated[Person, Depends(access.may(Permission.READ))]) -> HTMLResponse:
+        """What waits for a decision, or was decided."""
+        return whole_page(request, person, filters_of(request.query_params, person.tenant))
+
+    @router.post("/{key}/decisions")
+    async def decide(
+        request: Request,
+        key: str,
+        person: Annotated[Person, Depends(access.may(Permission.REVIEW))],
+        form: Annotated[Form, Depends(fields_of)],
+    ) -> Response:
+        """Decides on the chosen groups; a page's script gets what was decided as JSON."""
+        return await run_in_threadpool(_decide, request, own(person, key), person, form)
+
+    def _decide(request: Request, key: str, person: Person, form: Form) -> Response:
+        filters = filters_of(_back(form), person.tenant)
+        try:
+            done = desk.decide(key, _kind(form), _choice(form), reviewer=person.name)
+        except (ChoiceError, DecisionError) as error:
+            status = HTTPStatus.CONFLICT if "already" in str(error) else HTTPStatus.UNPROCESSABLE_ENTITY
+            if _wants_json(request):
+                raise HTTPException(status, str(error)) from None
+            return whole_page(request, person, filters, str(error), status)
+        if _wants_json(request):
+            return JSONResponse({"decided": done})
+        back = filters.address(page=filters.page) + "".join(f"&done={identity}" for identity in done[:1])
+        return RedirectResponse(back, HTTPStatus.SEE_OTHER)
+
+    @router.post("/{key}/decisions/{decision_id}/undo")
+    async def undo(
+        request: Request,
+        key: str,
+        decision_id: str,
+        person: Annotated[Person, Depends(access.may(Permission.REVIEW))],
+        form: Annotated[Form, Depends(fields_of)],
+    ) -> Response:
+        """Takes a decision back."""
+        return await run_in_threadpool(_undo, request, own(person, key), decision_id, person, form)
+
+    def _undo(request: Request, key: str, decision_id: str, person: Person, form: Form) -> Response:
+        filters = filters_of(_back(form), person.tenant)
+        try:
+            desk.undo(key, decision_id, reviewer=person.name)
+        except DecisionError as error:
+            if _wants_json(request):
+                raise HTTPException(HTTPStatus.CONFLICT, str(error)) from None
+            return whole_page(request, person, filters, str(error), HTTPStatus.CONFLICT)
+        if _wants_json(request):
+            return JSONResponse({"undone": decision_id})
+        return RedirectResponse(filters.address(page=filters.page), HTTPStatus.SEE_OTHER)
+
+    @router.get("/{key}/known")
+    def known(
+        key: str, person: Annotated[Person, Depends(access.may(Permission.READ))], search: str = ""
+    ) -> dict[str, Any]:
+        """Intents and answers of the bot that hold some words."""
+        return {"known": [vars(found) for found in desk.known.search(own(person, key), search[:TEXT_LIMIT])]}
+
+    @router.get("/{key}/turns/{turn_id}")
+    def around(
+        request: Request, key: str, turn_id: str, person: Annotated[Person, Depends(access.may(Permission.READ))]
+    ) -> HTMLResponse:
+        """The conversation around a turn."""
+        spoken = languages(person.tenant)
+        turns = desk.around(own(person, key), turn_id)
+        if not turns:
+            raise HTTPException(HTTPStatus.NOT_FOUND, f"{key} has no turn {turn_id}")
+        part = "fragment" in request.headers.get("accept", "")
+        template = "review_around.html" if part else "review_conversation.html"
+        return show(
+            request, template, w=_words(request), bot=key, turn_id=turn_id, turns=turns, bot_language=spoken[key]
+        )
+
+    return router
+
+
+def _choice(form: Form) -> Choice:
+    def text(name: str) -> str | None:
+        value = form.get(name, [""])[-1].strip()
+        if len(value) > TEXT_LIMIT:
+            raise ChoiceError(f"{name} may have {TEXT_LIMIT:,} characters")
+        return value or None
+
+    picked = text("picked")
+    intent, answer = text("intent"), text("answer")
+    if intent is None and answer is None and picked is not None:
+        kind, _, value = picked.partition(":")
+        intent, answer = (value, None) if kind == "intent" else (None, value)
+    return Choice(
+        action=form.get("action", [""])[-1],
+        groups=tuple(dict.fromkeys(form.get("group", []))),
+        intent=intent,
+        answer=answer,
+        is_new="new" in form,
+        reason=text("reason"),
+    )
+
+
+def _kind(form: Form) -> str:
+    kind = form.get("row_kind", [""])[-1]
+    if kind not in KINDS:
+        raise ChoiceError(f"row_kind: {kind!r} is none of {', '.join(KINDS)}")
+    return kind
+
+
+def _back(form: Form) -> dict[str, str]:
+    """The view that a form was sent from: the address's parameters, as its field ``back`` holds them."""
+    return {name: values[-1] for name, values in parse_qs(form.get("back", [""])[-1].partition("?")[2]).items()}
+
+
+def _done(desk: Desk, key: str, identities: list[str]) -> Any:
+    return desk.decision(key, identities[-1]) if key and identities else None
+
+
+def _words(request: Request) -> dict[str, str]:
+    return words_of("review", chosen_language(request.headers.get("accept-language", "")))
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
