@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from chatbot_assets.bot import load_bot
 from chatbot_assets.feedback.deciding import Decision, undo_decision, write_decisions
 from chatbot_assets.feedback.decision_log import DecisionLog, Row
+from chatbot_assets.feedback.desk import desk as forecast
+from chatbot_assets.feedback.effect import Effect
 from chatbot_assets.process.decisions import EXCLUDE, HOLD, MODIFY, UNDO
 from resources.environment import Home
 from resources.lakehouse import Lake
-from serving.review.filters import EXCLUDED, GROUPS_ON_A_PAGE, MODIFIED, ON_HOLD, Filters
+from serving.review.filters import EXCLUDED, GROUPS_ON_A_PAGE, MODIFIED, ON_HOLD, SERVED_KINDS, Filters
 from serving.review.known import KnownAnswers
 from serving.review.queue import QueuePage, Queues, QueueView
 
 ACCEPT = "accept"
-"""Takes what the user picked from the suggestions as the right answer."""
+"""Takes what is preset as right: what the user picked, or what the judge suggests."""
 STATE_OF = {MODIFY: MODIFIED, HOLD: ON_HOLD, EXCLUDE: EXCLUDED}
 RECENT = 20_000
 """Decisions, the newest, that the page knows of."""
@@ -23,6 +26,9 @@ WHILE_MADE = timedelta(hours=1)
 """How long before its commit a queue may have read the decisions."""
 AROUND = 6
 """Turns of a conversation that are shown before and after one of them."""
+
+
+GONE = "somebody has decided on these rows already, or they are gone; look at the page again"
 
 
 class ChoiceError(ValueError):
@@ -72,6 +78,7 @@ class Desk:
     """The review of all bots of a service; whoever calls has made sure that the bot is the tenant's."""
 
     def __init__(self, home: Home) -> None:
+        self._home = home
         self._lake = Lake(home.lake)
         self._queues = Queues(self._lake, home.cache)
         self.known = KnownAnswers(self._lake)
@@ -135,6 +142,21 @@ class Desk:
         """
         undo_decision(self._lake, key, decision_id, reviewer)
 
+    def effect(self, key: str, kind: str, choice: Choice) -> Effect:
+        """What a choice would do, if it was made now; the first one for a bot's tables takes seconds.
+
+        Raises:
+            ChoiceError: when the choice gives no intent, or nothing of the groups waits any more.
+        """
+        view = self.queue(key)
+        if view is None or not choice.groups or choice.intent is None:
+            raise ChoiceError("choose an intent: what an answer alone would do is not known before the bot has learnt it")
+        turns = view.turns_of(choice.groups, kind, self._settled(key, view))
+        chosen = [turn_id for found in turns.values() for turn_id in found]
+        if not chosen:
+            raise ChoiceError(GONE)
+        return forecast(self._lake, load_bot(self._home.bots, key)).effect(chosen, choice.intent)
+
     def around(self, key: str, turn_id: str) -> list[dict[str, Any]]:
         """The conversation around a served turn, in order, with the turn itself; empty when there is no such turn."""
         table = self._lake.table(key, "conversations")
@@ -151,7 +173,7 @@ class Desk:
     ) -> list[Decision]:
         missing = [group_id for group_id, found in turns.items() if not found]
         if missing and len(missing) == len(turns):
-            raise ChoiceError("somebody has decided on these rows already, or they are gone; look at the page again")
+            raise ChoiceError(GONE)
         if choice.action != ACCEPT:
             intent, answer = (choice.intent, choice.answer) if choice.action == MODIFY else (None, None)
             if choice.action == MODIFY and not (intent or answer):
@@ -166,11 +188,11 @@ class Desk:
             group = view.group(group_id, kind)
             if not found or group is None:
                 continue
-            if group.chosen is None:
-                raise ChoiceError(f"no user picked an answer for {group.text!r}; choose the right one yourself")
-            intent = group.chosen.intent
-            answer = None if intent else group.chosen.answer
-            decisions.append(Decision(tuple(found), MODIFY, intent, answer, reviewer, "the user picked it"))
+            if not (group.preset_intent or group.preset_answer):
+                raise ChoiceError(f"nothing is suggested for {group.text!r}; choose the right answer yourself")
+            answer = None if group.preset_intent else group.preset_answer
+            why = "the user picked it" if kind in SERVED_KINDS else "as the judge suggests"
+            decisions.append(Decision(tuple(found), MODIFY, group.preset_intent, answer, reviewer, why))
         return decisions
 
     def _settled(self, key: str, view: QueueView) -> set[str]:

@@ -7,8 +7,10 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo, available_timezones
 
-KINDS = ("failed", "similar", "dissatisfied", "satisfied", "suspect")
-"""The tabs: kinds of turns in ``review_queue``."""
+SERVED_KINDS = ("failed", "similar", "dissatisfied", "satisfied")
+LABEL_KINDS = ("label", "conflict")
+KINDS = (*SERVED_KINDS, *LABEL_KINDS)
+"""The tabs: kinds of served turns in ``review_queue``, and of landed rows whose label is in doubt."""
 OPEN, MODIFIED, ON_HOLD, EXCLUDED = STATES = ("open", "modified", "on_hold", "excluded")
 """What was decided on the turns that are shown; open: nothing yet."""
 PERIODS = {"today": 1, "7d": 7, "30d": 30, "90d": 90, "all": None, "range": None}

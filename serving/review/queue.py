@@ -1,4 +1,4 @@
-"""A bot's review queue as the page looks at it: sorted once for each version, and mapped into memory.
+"""What waits for a person, as the page looks at it: sorted once for each version of the tables, and mapped into memory.
 
 A hundred thousand queued turns with what the bot suggested for each are a hundred megabytes. So the sorted rows are
 kept in a file of the cache that all processes of the service map, and a page reads only the few that it shows.
@@ -19,13 +19,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from resources.lakehouse import Lake, LakeTable
+from chatbot_assets.feedback.suspects import LABEL_COLUMNS, UTTERANCE_COLUMNS, suspects
+from chatbot_assets.tables import REVIEW_QUEUE
+from resources.lakehouse import Lake
 from serving.review.filters import GROUPS_ON_A_PAGE, KINDS, Filters
 
-TABLE = "review_queue"
+TABLES = ("review_queue", "utterances", "labels")
+COLUMNS = tuple(name for name in REVIEW_QUEUE.schema.names if name not in ("vector", "group_text"))
 KEPT = 8
 """Queues that a process keeps open: bots whose queue was looked at last."""
 MICROSECONDS = 1_000_000
+TIMELESS = 2**62
+"""Stands for the time of what has none, and is in every period."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +46,25 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Group:
-    """Queued turns that say the same: the newest of them, and how many there are in all."""
+    """Turns that say the same, or a landed row: the newest of them, and how many there are in all.
+
+    Of a landed row ``intent`` is the label that is in doubt, and it has no time. ``preset_intent`` and ``preset_answer``
+    are what the user picked, or what the judge would call it.
+    """
 
     group_id: str
     kind: str
     size: int
     turn_id: str
-    session_id: str
     text: str
     answer: str | None
     intent: str | None
     score: float
-    served_at: datetime
+    served_at: datetime | None
     suggestions: tuple[Suggestion, ...]
     chosen: Suggestion | None
+    preset_intent: str | None
+    preset_answer: str | None
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,10 @@ class QueuePage:
 
 
 class QueueView:
-    """One version of a bot's queue: by kind, then the most valuable groups first, in a group the newest turn first."""
+    """What waited at some versions: by kind, the most valuable groups first, in a group the newest turn first."""
 
-    def __init__(self, rows: pa.Table, version: int, made_at: datetime) -> None:
-        self.version = version
+    def __init__(self, rows: pa.Table, versions: tuple[int, ...], made_at: datetime) -> None:
+        self.versions = versions
         self.made_at = made_at
         self._rows = rows
         self._kinds = _codes(rows.column("kind"), KINDS)
@@ -84,7 +94,7 @@ class QueueView:
         starts = np.ones(len(rows), bool)
         starts[1:] = (groups[1:] != groups[:-1]) | (self._kinds[1:] != self._kinds[:-1])
         self._group = np.cumsum(starts) - 1
-        self._served = rows.column("served_at").cast(pa.int64()).to_numpy()
+        self._served = pc.fill_null(rows.column("served_at").cast(pa.int64()), TIMELESS).to_numpy()
         self.on_hold = frozenset(rows.column("turn_id").filter(rows.column("on_hold")).to_pylist())
         """Turns that a person had put off when the queue was made."""
 
@@ -121,7 +131,7 @@ class QueueView:
         if since:
             wanted &= self._served >= int(since.timestamp()) * MICROSECONDS
         if until:
-            wanted &= self._served < int(until.timestamp()) * MICROSECONDS
+            wanted &= (self._served < int(until.timestamp()) * MICROSECONDS) | (self._served == TIMELESS)
         if filters.search:
             found = pc.match_substring(self._rows.column("text"), filters.search, ignore_case=True)
             wanted &= found.to_numpy(zero_copy_only=False)
@@ -145,25 +155,26 @@ class Queues:
 
     def of(self, key: str) -> QueueView | None:
         """A bot's queue as it was made last; None when it was never made."""
-        table = self._lake.table(key, TABLE)
-        last = table.last()
-        if last is None:
+        commits = [self._lake.table(key, name).last() for name in TABLES]
+        queue = commits[0]
+        if queue is None:
             return None
+        versions = tuple(commit.version if commit else -1 for commit in commits)
         with self._lock:
             view = self._open.pop(key, None)
-            if view is None or view.version != last.version:
-                view = QueueView(self._sorted(table, key, last.version), last.version, last.committed_at)
+            if view is None or view.versions != versions:
+                view = QueueView(self._sorted(key, versions), versions, queue.committed_at)
             self._open[key] = view
             while len(self._open) > KEPT:
                 self._open.popitem(last=False)
             return view
 
-    def _sorted(self, table: LakeTable, key: str, version: int) -> pa.Table:
-        path = self._folder / f"{key}-{version}.arrow"
+    def _sorted(self, key: str, versions: tuple[int, ...]) -> pa.Table:
+        path = self._folder / f"{key}-{'-'.join(map(str, versions))}.arrow"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
-            rows = _sort(table.arrow(version=version))
+            rows = _sort(self._read(key, versions))
             with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
                 writer.write_table(rows)
             temporary.rename(path)
@@ -172,6 +183,17 @@ class Queues:
                     older.unlink(missing_ok=True)
         # A file that is mapped stays readable after it was removed.
         return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+    def _read(self, key: str, versions: tuple[int, ...]) -> pa.Table:
+        """The turns of the queue, and landed rows whose label is in doubt."""
+        queue, utterances, labels = (self._lake.table(key, name) for name in TABLES)
+        rows = queue.arrow(COLUMNS, versions[0])
+        if min(versions) < 0:
+            return rows
+        doubtful = suspects(
+            utterances.arrow(UTTERANCE_COLUMNS, versions[1]), labels.arrow(LABEL_COLUMNS, versions[2]), frozenset()
+        )
+        return pa.concat_tables([rows, pa.Table.from_pylist(doubtful, rows.schema)])
 
 
 def _sort(rows: pa.Table) -> pa.Table:
@@ -198,7 +220,6 @@ def _group(row: Mapping[str, Any], size: int) -> Group:
         kind=row["kind"],
         size=size,
         turn_id=row["turn_id"],
-        session_id=row["session_id"],
         text=row["text"],
         answer=row["answer"],
         intent=row["intent"],
@@ -206,4 +227,6 @@ def _group(row: Mapping[str, Any], size: int) -> Group:
         served_at=row["served_at"],
         suggestions=suggestions,
         chosen=next((found for found in suggestions if found.id == row["chosen_candidate"]), None),
+        preset_intent=row["preset_intent"],
+        preset_answer=row["preset_answer"],
     )

@@ -10,6 +10,7 @@ from small_bot import KEY, OTHER, SmallBot, wait_for
 from chatbot_assets.feedback.deciding import undo_decision
 from chatbot_assets.feedback.decision_log import DecisionLog
 from serving.app import create_app
+from serving.people.directory import Directory
 
 PAYLOAD = "<script>alert('eels')</script> for my hovercraft"
 UNKNOWN = "What about the moon"
@@ -31,8 +32,10 @@ def reviewed(served: SmallBot, tokens: dict[str, str]) -> SmallBot:
 
 
 @pytest.fixture(scope="module")
-def asked(reviewed: SmallBot, tokens: dict[str, str]) -> Iterator[TestClient]:
-    headers = {"Authorization": f"Bearer {tokens['acme']}"}
+def asked(reviewed: SmallBot) -> Iterator[TestClient]:
+    """The service, asked with a token that may review."""
+    token = Directory(reviewed.home).tokens.make("acme", "reviewer", ["read", "review"], by="the tests")
+    headers = {"Authorization": f"Bearer {token}"}
     with TestClient(create_app(reviewed.home), "http://127.0.0.1", headers=headers, follow_redirects=False) as client:
         yield client
 
@@ -166,6 +169,14 @@ def test_another_tenants_queue_is_nobodys_business(own: TestClient) -> None:
     assert own.post(f"/review/{OTHER}/decisions/{'0' * 32}/undo", data={}).status_code == 404
     assert own.get(f"/review/{OTHER}/known").status_code == 404
     assert own.get(f"/review/{OTHER}/turns/{'0' * 32}").status_code == 404
+
+
+def test_who_may_only_read_sees_the_queue_and_no_buttons(own: TestClient, tokens: dict[str, str]) -> None:
+    headers = {"Authorization": f"Bearer {tokens['acme']}"}
+    shown = own.get("/review", params={"bot": KEY, "kind": "dissatisfied"}, headers=headers).text
+    assert "MOON" in shown
+    assert "/decisions" not in shown
+    assert own.post(f"/review/{KEY}/decisions", data={}, headers=headers).status_code == 403
 
 
 def test_without_a_credential_there_is_no_page(own: TestClient) -> None:
