@@ -66,8 +66,8 @@ class Forecast:
         """``vectors`` (n, d) are L2-normalised; n may be 0."""
         self.asked = asked
         self.intents, labels = np.unique(np.asarray(intents, np.str_), return_inverse=True)
-        self._vectors, self._labels = np.asarray(vectors, np.float32), labels
-        rows = _with_bias(self._vectors if len(vectors) else np.zeros((0, asked.vectors.shape[1]), np.float32))
+        self.vectors, self._labels = np.asarray(vectors, np.float32), labels
+        rows = _with_bias(self.vectors if len(vectors) else np.zeros((0, asked.vectors.shape[1]), np.float32))
         targets = np.eye(len(self.intents))[labels] if len(labels) else np.zeros((0, len(self.intents)))
         self._gram: Doubles = rows.T @ rows
         self._sums: Doubles = rows.T @ targets
@@ -91,7 +91,7 @@ class Forecast:
             nearest = np.hstack([nearest, np.zeros((len(nearest), 1))])
         gram, sums, nearest = self._gram.copy(), sums.copy(), nearest.copy()
         for place in replaces:
-            row = _with_bias(self._vectors[[place]])
+            row = _with_bias(self.vectors[[place]])
             gram -= row.T @ row
             sums[:, self._labels[place]] -= row[0]
         for label in {int(self._labels[place]) for place in replaces}:
@@ -134,7 +134,7 @@ class Forecast:
         if len(places):
             for start in range(0, len(found), BLOCK):
                 part = slice(start, start + BLOCK)
-                found[part] = (self.asked.vectors[part] @ self._vectors[places].T).max(1)
+                found[part] = (self.asked.vectors[part] @ self.vectors[places].T).max(1)
         return found
 
 

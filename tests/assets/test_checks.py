@@ -56,7 +56,8 @@ def decision(decision_id: str, turn_id: str, **other: Any) -> dict[str, Any]:
 
 def queued(turn_id: str, **other: Any) -> dict[str, Any]:
     kept = {"kind": "failed", "on_hold": False, "group_id": "g", "group_size": 1, "priority": 1.0, "text": "what"}
-    return {"turn_id": turn_id, "served_at": datetime.now(UTC), **kept, **other}
+    made = {"group_text": "what", "vector": b""}
+    return {"turn_id": turn_id, "served_at": datetime.now(UTC), **kept, **made, **other}
 
 
 def findings(bot: SmallBot, name: str, rows: Rows, config: dict[str, Any] | None = None) -> dict[str, Finding]:

@@ -110,7 +110,7 @@ AUGMENT = {"augment": {"rules": [{"use": "own_modules:Politely"}], "up_to": 16}}
 @pytest.mark.parametrize(
     ("yaml", "expected"),
     [
-        ({"process": {"normaliser": {"use": "own_modules:Shout"}}}, FROM_UTTERANCES),
+        ({"process": {"normaliser": {"use": "own_modules:Shout"}}}, FROM_UTTERANCES | {"review_queue"}),
         (
             {"augment": {"rules": [], "up_to": 16}},
             {"paraphrase_candidates", "embeddings", "labels", "paraphrases", *AFTER_MODELS},
@@ -122,7 +122,7 @@ AUGMENT = {"augment": {"rules": [{"use": "own_modules:Politely"}], "up_to": 16}}
         ({"denoise": {"judge": {"use": "own_modules:Suspicious"}}}, {"labels", "paraphrases", *AFTER_MODELS}),
         (
             {"embed": {"encoder": {"use": "own_modules:Letters"}}},
-            {"embeddings", "labels", "paraphrases", *AFTER_MODELS},
+            {"embeddings", "labels", "paraphrases", *AFTER_MODELS, "review_queue"},
         ),
         ({"train": {"classifier": {"use": "chatbot_assets.train.centroids:CentroidIntents"}}}, AFTER_MODELS),
         ({"validate": {"gate": {"use": "own_modules:Generous"}}}, {"evaluations", "deployments"}),

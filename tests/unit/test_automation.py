@@ -222,6 +222,31 @@ def test_what_people_decide_makes_the_tables_stale_that_read_decisions(fresh: Wo
     assert fresh.stale() == {}
 
 
+def test_a_refresh_waits_until_people_stop_deciding_or_have_decided_much(fresh: World) -> None:
+    def decide(*names: str) -> None:
+        decisions = fresh.table("review_decisions")
+        rows = [{"decision_id": name} for name in names]
+        fresh.save(
+            decisions, decisions.append(decisions.stage_arrow(pa.Table.from_pylist(rows, decisions.table.schema)))
+        )
+
+    def waits() -> str | None:
+        return fresh.state().waits_for(datetime.now(UTC))
+
+    fresh.configure(review={"refresh_after": {"minutes": 10, "decisions": 3}})
+    decide("one", "two")
+    assert "people are deciding" in str(waits())
+    later = fresh.state().decide_until
+    assert later and fresh.state().waits_for(later) is None, "ten quiet minutes are enough"
+    decide("three")
+    assert waits() is None, "three decisions do not wait"
+    fresh.refresh()
+    decide("four")
+    assert "people are deciding" in str(waits()), "those that were learnt from do not count"
+    fresh.land("more.jsonl", '{"text": "hi"}')
+    assert fresh.state().decide_until is None, "what else is new takes the decisions along"
+
+
 def test_served_turns_make_the_review_queue_stale_and_it_waits_for_its_interval(fresh: World) -> None:
     conversations = fresh.table("conversations")
     conversations.append_rows([{"turn_id": "one", "text": "hi"}])

@@ -43,13 +43,13 @@ def test_a_wrong_decision_tells_which_golden_dialogue_it_would_break(forecast: F
 
 
 def test_a_changed_label_takes_the_place_of_the_one_before(forecast: Forecast) -> None:
-    effect = forecast.of(np.concatenate([forecast._vectors[:20]]), "c", replaces=range(20))
+    effect = forecast.of(np.concatenate([forecast.vectors[:20]]), "c", replaces=range(20))
     assert names(effect.broken) == ["golden a"]
 
 
 def test_a_forecast_is_the_same_as_one_made_with_the_decision_from_the_beginning(forecast: Forecast) -> None:
     taught = about("c", 2)
-    after = Forecast(np.concatenate([forecast._vectors, taught]), ["a"] * 20 + ["b"] * 20 + ["c"] * 2, forecast.asked)
+    after = Forecast(np.concatenate([forecast.vectors, taught]), ["a"] * 20 + ["b"] * 20 + ["c"] * 2, forecast.asked)
     told = {change.name: change.after for change in forecast.of(taught, "c").fixed}
     assert told == {name: now for name, now in zip(forecast.asked.names, after._before, strict=True) if now == "c"}
 
