@@ -646,6 +646,7 @@ REVIEW_QUEUE = Table(
                 "conversations.text",
             ),
         ),
+        Column("deployment_id", STRING, "the deployment that answered", made_from=("conversations.deployment_id",)),
         Column("session_id", STRING, "the conversation", made_from=("conversations.session_id",)),
         Column("text", STRING, "what was asked", made_from=("conversations.text",)),
         Column("answer", STRING, "what was answered", made_from=("conversations.answer",)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chatbot_assets.backup.archive import ArchiveError, extract
-from chatbot_assets.backup.snapshot import BOTS, HOME, SECRETS
+from chatbot_assets.backup.snapshot import BOTS, HOME, SECRETS, TOKENS_FILE
 from chatbot_assets.commands import UserError
 from resources.environment import Home
 

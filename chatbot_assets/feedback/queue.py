@@ -27,7 +27,17 @@ if TYPE_CHECKING:
 
 TRIAGED_DDL = "turn_id string, kind string, urgency double"
 TRIAGED_SCHEMA = pa.schema([("turn_id", pa.string()), ("kind", pa.string()), ("urgency", pa.float64())])
-SHOWN = ("session_id", "text", "answer", "intent", "score", "candidates", "chosen_candidate", "served_at")
+SHOWN = (
+    "session_id",
+    "deployment_id",
+    "text",
+    "answer",
+    "intent",
+    "score",
+    "candidates",
+    "chosen_candidate",
+    "served_at",
+)
 """The columns of ``conversations`` that a queued turn keeps."""
 ERROR = "error"
 """The category of turns that were not answered for a technical reason: nothing can be learnt from them."""

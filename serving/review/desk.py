@@ -6,15 +6,19 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from chatbot_assets.bot import load_bot
+from chatbot_assets.feedback.asking import Outcome
 from chatbot_assets.feedback.deciding import Decision, undo_decision, write_decisions
 from chatbot_assets.feedback.decision_log import DecisionLog, Row
+from chatbot_assets.feedback.desk import GOLDEN
 from chatbot_assets.feedback.desk import desk as forecast
-from chatbot_assets.feedback.effect import Effect
+from chatbot_assets.feedback.effect import Change
 from chatbot_assets.process.decisions import EXCLUDE, HOLD, MODIFY, UNDO
 from resources.environment import Home
 from resources.lakehouse import Lake
+from serving.bots import LiveBots
 from serving.review.filters import EXCLUDED, GROUPS_ON_A_PAGE, MODIFIED, ON_HOLD, SERVED_KINDS, Filters
 from serving.review.known import KnownAnswers
+from serving.review.outcomes import Outcomes
 from serving.review.queue import QueuePage, Queues, QueueView
 
 ACCEPT = "accept"
@@ -24,6 +28,8 @@ RECENT = 20_000
 """Decisions, the newest, that the page knows of."""
 WHILE_MADE = timedelta(hours=1)
 """How long before its commit a queue may have read the decisions."""
+EXAMPLES = 5
+"""Texts that are told of those that a decision would fix, break or move."""
 AROUND = 6
 """Turns of a conversation that are shown before and after one of them."""
 
@@ -53,6 +59,7 @@ class Decided:
 
     decision_id: str
     action: str
+    turn_id: str
     text: str
     turns: int
     intent: str | None
@@ -74,6 +81,15 @@ class DecidedPage:
         return max(1, -(-self.total // GROUPS_ON_A_PAGE))
 
 
+@dataclass(frozen=True)
+class Told:
+    """Other texts that a decision would ``fix``, ``break`` or ``move``: how many, and some of them."""
+
+    name: str
+    count: int
+    examples: tuple[tuple[str, Change], ...]
+
+
 class Desk:
     """The review of all bots of a service; whoever calls has made sure that the bot is the tenant's."""
 
@@ -81,6 +97,7 @@ class Desk:
         self._home = home
         self._lake = Lake(home.lake)
         self._queues = Queues(self._lake, home.cache)
+        self._outcomes = Outcomes()
         self.known = KnownAnswers(self._lake)
 
     def queue(self, key: str) -> QueueView | None:
@@ -107,6 +124,10 @@ class Desk:
         ]
         start = (filters.page - 1) * GROUPS_ON_A_PAGE
         return DecidedPage(tuple(found[start : start + GROUPS_ON_A_PAGE]), len(found))
+
+    def outcomes(self, bots: LiveBots, key: str, decisions: Sequence[Decided]) -> dict[str, Outcome]:
+        """What the live deployment makes now of what decisions corrected, by the decision's first turn."""
+        return self._outcomes.of(bots, key, self._log(key), [decision.turn_id for decision in decisions])
 
     def decided_counts(self, key: str) -> dict[str, int]:
         """How many decisions are in force, by state."""
@@ -142,7 +163,7 @@ class Desk:
         """
         undo_decision(self._lake, key, decision_id, reviewer)
 
-    def effect(self, key: str, kind: str, choice: Choice) -> Effect:
+    def effect(self, key: str, kind: str, choice: Choice) -> list[Told]:
         """What a choice would do, if it was made now; the first one for a bot's tables takes seconds.
 
         Raises:
@@ -150,12 +171,16 @@ class Desk:
         """
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
-            raise ChoiceError("choose an intent: what an answer alone would do is not known before the bot has learnt it")
+            raise ChoiceError("choose an intent; what a new answer would do is not known before the bot has learnt it")
         turns = view.turns_of(choice.groups, kind, self._settled(key, view))
-        chosen = [turn_id for found in turns.values() for turn_id in found]
+        chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
             raise ChoiceError(GONE)
-        return forecast(self._lake, load_bot(self._home.bots, key)).effect(chosen, choice.intent)
+        effect = forecast(self._lake, load_bot(self._home.bots, key)).effect(sorted(chosen), choice.intent)
+        return [
+            _told(name, [change for change in changes if change.name not in chosen], view)
+            for name, changes in (("fixed", effect.fixed), ("broken", effect.broken), ("moved", effect.moved))
+        ]
 
     def around(self, key: str, turn_id: str) -> list[dict[str, Any]]:
         """The conversation around a served turn, in order, with the turn itself; empty when there is no such turn."""
@@ -208,6 +233,7 @@ class Desk:
             Decided(
                 decision_id=row["decision_id"],
                 action=row["action"],
+                turn_id=row["turn_ids"][0],
                 text=row["texts"][0],
                 turns=len(row["turn_ids"]),
                 intent=row["intent"],
@@ -222,6 +248,13 @@ class Desk:
 
     def _log(self, key: str) -> DecisionLog:
         return DecisionLog.of(self._lake.table(key, "review_decisions"))
+
+
+def _told(name: str, changes: Sequence[Change], view: QueueView) -> Told:
+    shown = changes[:EXAMPLES]
+    texts = view.texts_of([change.name for change in shown])
+    examples = tuple((texts.get(change.name, change.name.removeprefix(GOLDEN)), change) for change in shown)
+    return Told(name, len(changes), examples)
 
 
 def _since(rows: Iterable[Row], moment: datetime) -> Iterable[Row]:

@@ -48,14 +48,15 @@ class Suggestion:
 class Group:
     """Turns that say the same, or a landed row: the newest of them, and how many there are in all.
 
-    Of a landed row ``intent`` is the label that is in doubt, and it has no time. ``preset_intent`` and ``preset_answer``
-    are what the user picked, or what the judge would call it.
+    Of a landed row ``intent`` is the label that is in doubt, and it has no time. ``preset_intent`` and
+    ``preset_answer`` are what the user picked, or what the judge would call it.
     """
 
     group_id: str
     kind: str
     size: int
     turn_id: str
+    deployment_id: str | None
     text: str
     answer: str | None
     intent: str | None
@@ -115,6 +116,13 @@ class QueueView:
         is_one = pc.equal(self._rows.column("group_id"), group_id).to_numpy(zero_copy_only=False)
         places = np.flatnonzero(is_one & (self._kinds == KINDS.index(kind)))
         return _group(self._rows.take(places[:1]).to_pylist()[0], len(places)) if len(places) else None
+
+    def texts_of(self, turn_ids: Sequence[str]) -> dict[str, str]:
+        """The texts of some of the turns."""
+        found = self._rows.select(["turn_id", "text"]).filter(
+            pc.is_in(self._rows.column("turn_id"), value_set=pa.array(turn_ids, pa.string()))
+        )
+        return dict(zip(found.column("turn_id").to_pylist(), found.column("text").to_pylist(), strict=True))
 
     def turns_of(self, group_ids: Sequence[str], kind: str, settled: Collection[str]) -> dict[str, list[str]]:
         """The turns of groups that wait for a decision, by group; a group that there is not has none."""
@@ -220,6 +228,7 @@ def _group(row: Mapping[str, Any], size: int) -> Group:
         kind=row["kind"],
         size=size,
         turn_id=row["turn_id"],
+        deployment_id=row["deployment_id"],
         text=row["text"],
         answer=row["answer"],
         intent=row["intent"],

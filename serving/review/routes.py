@@ -19,8 +19,8 @@ from serving.access import Access
 from serving.forms import FIELDS
 from serving.pages.words import chosen_language, words_of
 from serving.people.roles import Permission, Person
-from serving.review.desk import Choice, ChoiceError, Desk
-from serving.review.filters import KINDS, OFFERED_ZONES, OPEN, PERIODS, STATES, FilterError, Filters
+from serving.review.desk import Choice, ChoiceError, Desk, Told
+from serving.review.filters import KINDS, OFFERED_ZONES, OPEN, PERIODS, SERVED_KINDS, STATES, FilterError, Filters
 
 TEXT_LIMIT = 2_000
 ShowPage = Callable[..., HTMLResponse]
@@ -74,6 +74,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         filters: Filters,
         problem: str | None = None,
         status: HTTPStatus = HTTPStatus.OK,
+        effect: list[Told] | None = None,
     ) -> HTMLResponse:
         now = datetime.now(UTC)
         spoken = languages(person.tenant)
@@ -96,6 +97,8 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             zones=sorted({*OFFERED_ZONES, filters.zone}),
             opened=opened,
             decided=decided,
+            outcomes=desk.outcomes(request.app.state.chat.bots, filters.bot, decided.decisions) if decided else {},
+            served_kinds=SERVED_KINDS,
             decided_counts=desk.decided_counts(filters.bot) if filters.bot else {},
             intents=[known for known in desk.known.of(filters.bot) if known.intent] if filters.bot else [],
             made_at=view.made_at.astimezone(zone) if view else None,
@@ -103,6 +106,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             bot_language=spoken.get(filters.bot, "und"),
             done=_done(desk, filters.bot, request.query_params.getlist("done")),
             problem=problem,
+            effect=effect,
             text_limit=TEXT_LIMIT,
         )
 
@@ -134,6 +138,30 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             return JSONResponse({"decided": done})
         back = filters.address(page=filters.page) + "".join(f"&done={identity}" for identity in done[:1])
         return RedirectResponse(back, HTTPStatus.SEE_OTHER)
+
+    @router.post("/{key}/effect")
+    async def effect(
+        request: Request,
+        key: str,
+        person: Annotated[Person, Depends(access.may(Permission.REVIEW))],
+        form: Annotated[Form, Depends(fields_of)],
+    ) -> Response:
+        """What a decision would do, without making it; a page's script gets that part alone."""
+        return await run_in_threadpool(_effect, request, own(person, key), person, form)
+
+    def _effect(request: Request, key: str, person: Person, form: Form) -> Response:
+        filters = filters_of(_back(form), person.tenant)
+        part = "fragment" in request.headers.get("accept", "")
+        try:
+            found = desk.effect(key, _kind(form), _choice(form))
+        except ChoiceError as error:
+            if part:
+                raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+            return whole_page(request, person, filters, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+        if part:
+            spoken = languages(person.tenant)[key]
+            return show(request, "review_effect.html", w=_words(request), effect=found, bot_language=spoken)
+        return whole_page(request, person, filters, effect=found)
 
     @router.post("/{key}/decisions/{decision_id}/undo")
     async def undo(

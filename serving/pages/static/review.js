@@ -72,6 +72,24 @@ async function decide(form, button) {
   }
 }
 
+async function foretell(form, button) {
+  const row = form.closest(".row");
+  const said = row.querySelector(".said-of-row");
+  row.querySelector(".effect")?.remove();
+  said.textContent = "";
+  button.disabled = true;
+  try {
+    const body = new URLSearchParams(new FormData(form));
+    const response = await fetch(button.formAction, { method: "POST", body, headers: { Accept: "text/html; fragment=effect" } });
+    if (response.ok) form.insertAdjacentHTML("afterend", await response.text());
+    else said.textContent = (await response.json()).detail;
+  } catch {
+    said.textContent = document.body.dataset.wentWrong;
+  } finally {
+    button.disabled = false;
+  }
+}
+
 async function lookAround(link) {
   const place = link.closest(".row").querySelector(".conversation");
   if (!place.hidden) return void (place.hidden = true);
@@ -89,6 +107,7 @@ const keys = {
   a: (row) => press(row, "accept"),
   h: (row) => press(row, "hold"),
   x: (row) => press(row, "exclude"),
+  e: (row) => row?.querySelector(".effect-of")?.click(),
   u: () => decided.length && undo(...decided.pop()),
   "/": () => review.querySelector("[type=search]").focus(),
 };
@@ -105,7 +124,8 @@ document.addEventListener("keydown", (event) => {
 document.addEventListener("submit", (event) => {
   if (!event.target.matches(".decide")) return;
   event.preventDefault();
-  decide(event.target, event.submitter);
+  if (event.submitter?.matches(".effect-of")) foretell(event.target, event.submitter);
+  else decide(event.target, event.submitter);
 });
 
 document.addEventListener("click", (event) => {
