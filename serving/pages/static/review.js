@@ -62,7 +62,7 @@ async function decide(form, button) {
   const following = rows()[rows().indexOf(row) + 1];
   said.classList.remove("wrong");
   try {
-    const { decided: ids } = await post(form.action, body);
+    const { decided: ids } = await post(form.getAttribute("action"), body);
     row.dataset.decided = "";
     undoable(row, ids[0]);
     select(following);
