@@ -114,7 +114,9 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     root = tmp_path_factory.mktemp("up")
     home = Home(root / "home", root / "bots")
     (home.bots / "demo").mkdir(parents=True)
-    (home.bots / "demo" / "home.yaml").write_text("language: en\n", encoding="utf-8")
+    soon = {"every_minutes": 0, "refresh_after": {"minutes": 0}}
+    yaml = f"language: en\nreview: {json.dumps(soon)}\n"
+    (home.bots / "demo" / "home.yaml").write_text(yaml, encoding="utf-8")
     port, dagster_port = free_port(), free_port()
     ports = ("--port", str(port), "--dagster-port", str(dagster_port))
     process = subprocess.Popen(
@@ -185,6 +187,36 @@ def test_the_demo_is_refreshed_served_and_shown_and_what_lands_meanwhile_is_depl
     page.goto(f"{ui}/runs", wait_until="domcontentloaded")
     page.get_by_text("Success", exact=True).nth(1).wait_for(timeout=60_000)
     page.screenshot(path=str(tmp_path / "runs.png"))
+
+
+@pytest.mark.timeout(300)
+def test_what_a_reviewer_corrects_is_learnt_deployed_and_shown_as_fixed(platform: Platform, page: Any) -> None:
+    """Asked and not understood, it waits for a person; what the person says is right is what the bot then answers."""
+    unknown = "zyx qwert sldk"
+    response = platform.chat(unknown)
+    assert response and response.json()["category"] == "failed"
+    before = response.json()["deployment_id"]
+    made = platform.call("tokens", "add", "demo", "reviewer", "--scope", "read", "--scope", "review", "--json")
+    assert made.returncode == 0, made.stderr
+    service = f"http://127.0.0.1:{platform.port}"
+    page.goto(service)
+    page.locator("[name=token]").fill(json.loads(made.stdout)["token"])
+    page.locator("form:has([name=token]) button").click()
+    row = page.locator(".row", has_text=unknown)
+
+    def waits() -> bool:
+        page.goto(f"{service}/review?bot={KEY}&kind=failed")
+        return bool(row.count() == 1)
+
+    wait_for(waits, seconds=90, every=1)
+    row.locator("[name=intent]").fill("Cellar")
+    row.get_by_role("button", name="Modify").click()
+    page.locator(".row[data-decided]").wait_for()
+    wait_for(platform.answers(differs_from=before), seconds=90, every=0.3)
+    response = platform.chat(unknown)
+    assert response and (response.json()["category"], response.json()["intent"]) == ("answered", "Cellar")
+    page.goto(f"{service}/review?bot={KEY}&state=modified")
+    page.locator(".row", has_text=unknown).get_by_text("Fixed: the bot answers it rightly now").wait_for()
 
 
 def test_a_second_up_on_the_same_home_is_one_clear_line(platform: Platform) -> None:
