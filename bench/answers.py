@@ -64,7 +64,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def questions_and_queries(folder: Path, count: int) -> tuple[list[str], int, list[str]]:
-    """``count`` distinct texts for the index, how many are no pairs, and the queries, from a folder's JSON Lines files."""
+    """From a folder's JSON Lines files: ``count`` distinct texts for the index, how many are no pairs, and queries."""
     normalise = load_normaliser()
     files = sorted(folder.rglob("*.jsonl"))
     queries = {normalise(row["text"]): None for file in files if file.stem == "dev" for row in read_rows(file)}
@@ -112,7 +112,8 @@ def encoded(texts: Sequence[str], path: Path) -> Halves:
         done.write_text(str(start + len(part)))
         print(f"bench: {start + len(part)} texts encoded", file=sys.stderr)
     end_processes()
-    return np.load(path, mmap_mode="r")
+    mapped: Halves = np.load(path, mmap_mode="r")
+    return mapped
 
 
 def best_likeness(vectors: Halves, queries: Floats) -> Floats:
@@ -291,9 +292,7 @@ def measure(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="chatbot bench answers", description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of data folders, with dev.jsonl in some")
-    parser.add_argument(
-        "--cache", type=Path, help="folder for vectors and model (some 4 GB), used again if it has them"
-    )
+    parser.add_argument("--cache", type=Path, help="folder for vectors and model (some 4 GB), used again")
     parser.add_argument("--answers", type=int, default=ANSWERS, help=f"questions with an answer (default {ANSWERS})")
     parser.add_argument("--rates", type=float, nargs="+", default=list(RATES), help="requests a second, rising")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each rate is held")
