@@ -49,7 +49,7 @@ ANSWERS, QUERIES = 1_000_000, 2_000
 RATES = (25.0, 50.0, 100.0, 200.0, 300.0)
 GOAL_RATE = 100.0
 SECONDS = 10.0
-SEARCH_WIDTHS = (32, 64, 128, 256)
+SEARCH_WIDTHS = (64, 128, 256, 512)
 CHUNK = 20_000
 """Texts that are encoded before they are put on the disk."""
 BLOCK = 50_000
