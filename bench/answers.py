@@ -83,9 +83,12 @@ def questions_and_queries(folder: Path, count: int) -> tuple[list[str], int, lis
         raise ValueError(f"{folder} holds no dev.jsonl beside other JSON Lines files with texts")
     singles, drawn = min(len(single), count), np.random.default_rng(0)
     while len(single) < count:
+        before = len(single)
         for group in groups:
             pairs = drawn.integers(0, len(group), (1_000, 2)).tolist()
             single |= {f"{group[one]} {group[two]}": None for one, two in pairs if one != two}
+        if len(single) == before:
+            raise ValueError(f"the texts below {folder} make no more than {before} questions; give a smaller --answers")
     return list(single)[:count], singles, [query for query in queries if query]
 
 
