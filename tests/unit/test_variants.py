@@ -143,4 +143,4 @@ def test_a_variant_that_cannot_be_had_leaves_serving_to_the_reference(
 def test_an_encoder_of_the_user_s_own_needs_no_variants(write_module: Callable[[str, str], str]) -> None:
     plain = ModuleRef(use=f"{write_module('own_plain', BROKEN.replace('def variants', 'def others'))}:Broken")
     assert variants_of(plain.load()) == {}
-    assert set(measured_speeds(plain, ["hello"])) == {REFERENCE}
+    assert measured_speeds(plain, ["hello"]) == {}, "there is nothing to choose from"
