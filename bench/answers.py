@@ -49,7 +49,7 @@ ANSWERS, QUERIES = 1_000_000, 2_000
 RATES = (25.0, 50.0, 100.0, 200.0, 300.0)
 GOAL_RATE = 100.0
 SECONDS = 10.0
-SEARCH_WIDTHS = (32, 64, 128, 256)
+SEARCH_WIDTHS = (64, 128, 256, 512)
 CHUNK = 20_000
 """Texts that are encoded before they are put on the disk."""
 BLOCK = 50_000
@@ -64,7 +64,7 @@ Floats = npt.NDArray[np.float32]
 
 
 def questions_and_queries(folder: Path, count: int) -> tuple[list[str], int, list[str]]:
-    """``count`` distinct texts for the index, how many are no pairs, and the queries, from a folder's JSON Lines files."""
+    """From a folder's JSON Lines files: ``count`` distinct texts for the index, how many are no pairs, and queries."""
     normalise = load_normaliser()
     files = sorted(folder.rglob("*.jsonl"))
     queries = {normalise(row["text"]): None for file in files if file.stem == "dev" for row in read_rows(file)}
@@ -83,9 +83,12 @@ def questions_and_queries(folder: Path, count: int) -> tuple[list[str], int, lis
         raise ValueError(f"{folder} holds no dev.jsonl beside other JSON Lines files with texts")
     singles, drawn = min(len(single), count), np.random.default_rng(0)
     while len(single) < count:
+        before = len(single)
         for group in groups:
             pairs = drawn.integers(0, len(group), (1_000, 2)).tolist()
             single |= {f"{group[one]} {group[two]}": None for one, two in pairs if one != two}
+        if len(single) == before:
+            raise ValueError(f"the texts below {folder} make no more than {before} questions; give a smaller --answers")
     return list(single)[:count], singles, [query for query in queries if query]
 
 
@@ -112,7 +115,8 @@ def encoded(texts: Sequence[str], path: Path) -> Halves:
         done.write_text(str(start + len(part)))
         print(f"bench: {start + len(part)} texts encoded", file=sys.stderr)
     end_processes()
-    return np.load(path, mmap_mode="r")
+    mapped: Halves = np.load(path, mmap_mode="r")
+    return mapped
 
 
 def best_likeness(vectors: Halves, queries: Floats) -> Floats:
@@ -291,9 +295,7 @@ def measure(
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="chatbot bench answers", description=__doc__.partition("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder of data folders, with dev.jsonl in some")
-    parser.add_argument(
-        "--cache", type=Path, help="folder for vectors and model (some 4 GB), used again if it has them"
-    )
+    parser.add_argument("--cache", type=Path, help="folder for vectors and model (some 4 GB), used again")
     parser.add_argument("--answers", type=int, default=ANSWERS, help=f"questions with an answer (default {ANSWERS})")
     parser.add_argument("--rates", type=float, nargs="+", default=list(RATES), help="requests a second, rising")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each rate is held")

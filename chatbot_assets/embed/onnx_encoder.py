@@ -20,6 +20,9 @@ BLOCK = 128
 """Weights that share one scale in the 8-bit graph; 32 and 64 are closer to float32 and slower."""
 TOKENS = layout._TOKEN_BUDGET
 """Tokens that are computed together, about."""
+ROWS = 2
+"""What is multiplied is filled up to a multiple of so many rows: the 8-bit products round rows that are left over in
+another way, and a text's vector would depend on how many there are."""
 PROVIDERS = {
     "onnx": "CPUExecutionProvider",
     "onnx-int8": "CPUExecutionProvider",
@@ -74,22 +77,26 @@ class OnnxEncoder:
         return np.nan_to_num(vectors, copy=False)
 
     def _encode(self, group: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        parts = self._parts
-        lengths = np.fromiter(map(len, group), np.int64, len(group))
+        parts, texts = self._parts, len(group)
+        lengths = np.fromiter(map(len, group), np.int64, texts)
         ends = np.cumsum(lengths)
         starts, tokens = ends - lengths, int(ends[-1])
+        rows, columns = texts + -texts % ROWS, tokens + -tokens % ROWS
         ids = np.fromiter(chain.from_iterable(group), np.int64, tokens)
         chunk = ids % layout._NUM_CHUNKS
-        pieces = parts.table[ids].astype(np.float32)
-        pieces *= parts.scale[chunk, None]
-        pieces += parts.lo[chunk, None]
-        roots = np.sqrt(lengths.astype(np.float32))
-        sums = np.zeros((len(group), tokens), np.float32)
-        sums[np.repeat(np.arange(len(group)), lengths), np.arange(tokens)] = np.repeat(1 / roots, lengths)
-        windows = parts._window_index(starts, lengths, tokens)
-        fed = {"pieces": pieces, "windows": windows, "sums": sums, "roots": roots[:, None]}
+        pieces = np.zeros((columns, self.dimension), np.float32)
+        np.multiply(parts.table[ids], parts.scale[chunk, None], out=pieces[:tokens])
+        pieces[:tokens] += parts.lo[chunk, None]
+        windows = np.full((columns, layout._MAX_LEFT + layout._MAX_RIGHT + 1), columns)
+        inside = parts._window_index(starts, lengths, tokens)
+        np.copyto(windows[:tokens], inside, where=inside < tokens)
+        roots = np.zeros((rows, 1), np.float32)
+        roots[:texts, 0] = np.sqrt(lengths)
+        sums = np.zeros((rows, columns), np.float32)
+        sums[np.repeat(np.arange(texts), lengths), np.arange(tokens)] = np.repeat(1 / roots[:texts, 0], lengths)
+        fed = {"pieces": pieces, "windows": windows, "sums": sums, "roots": roots}
         (found,) = self._session.run(None, fed)
-        return np.asarray(found, np.float32)
+        return np.asarray(found[:texts], np.float32)
 
 
 def _graph_file(parts: Any, eight_bits: bool) -> Path:

@@ -71,16 +71,16 @@ def serving_encoder(encoder: ModuleRef, variant: str) -> Encoder:
 
 
 def measured_speeds(encoder: ModuleRef, texts: Sequence[str]) -> dict[str, Speed]:
-    """The speed of the reference and of each variant that this machine can have; empty without texts.
+    """The speed of the reference and of each variant that this machine can have; empty without texts or variants.
 
     Measured with these texts on the first call on a machine, then read from the cache until a library changes.
     """
     from chatbot_assets.embed.encoder_files import encoder_cache
 
-    if not texts:
-        return {}
     reference: Encoder = encoder.load()
     names = [REFERENCE, *variants_of(reference)]
+    if not texts or len(names) == 1:
+        return {}
     about = [encoder.key(encoder.version()), names, surroundings(), _version("onnxruntime")]
     digest = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
     path = encoder_cache() / f"speeds-{digest}.json"

@@ -18,13 +18,15 @@ class FaissIndex(Section):
     """Makes indexes whose vectors are stored in float16 and compared in float32 (scalar product).
 
     Up to ``exact_up_to`` vectors, each search looks at all of them; beyond, it follows a hierarchical navigable small
-    world graph (Malkov & Yashunin 2018, arXiv 1603.09320), whose parameters are M, efConstruction and efSearch.
+    world graph (Malkov & Yashunin 2018, arXiv 1603.09320), whose parameters are M, efConstruction and efSearch. The
+    last was chosen on one half of the queries of ``bench answers`` with 60,000 questions: 128 finds the nearest one for
+    98.7 % of them, 256 for 99.7 % in twice the time.
     """
 
     exact_up_to: int = Field(50_000, ge=0)
     neighbours: int = Field(32, ge=2)
     build_width: int = Field(80, ge=1)
-    search_width: int = Field(128, ge=1)
+    search_width: int = Field(256, ge=1)
 
     def build(self, vectors: Floats) -> "AnswerIndex":
         """An index of vectors (n, d), built on one thread: equal vectors give an equal index."""

@@ -80,6 +80,8 @@ def choose_variant(
         return reference("the bot file says so")
     if not tried:
         return reference("there are no held-out rows to try a variant on")
+    if not speeds:
+        return reference("this encoder has no variants here")
     names = _by_speed(speeds) if wanted == AUTO else [wanted]
     refusals = []
     for name in names:

@@ -64,6 +64,23 @@ def test_equal_vectors_give_equal_bytes_and_what_was_saved_finds_the_same(builde
     assert np.array_equal(similarities, expected) and np.array_equal(places, nearest)
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="tells memory apart by /proc")
+@both
+def test_a_loaded_index_stays_in_its_file_for_processes_to_share(builder: FaissIndex, tmp_path: Path) -> None:
+    builder.build(unit(4000, 0, dimension=512)).save(tmp_path)
+    size = (tmp_path / FILE).stat().st_size
+    before = own_bytes()
+    index = builder.load(tmp_path)
+    index.search(unit(50, 1, dimension=512), 5)
+    assert own_bytes() - before < size / 2
+
+
+def own_bytes() -> int:
+    """The memory of this process that no other one can share."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("Anonymous"))
+
+
 @both
 def test_threads_that_search_at_once_find_what_one_finds(builder: FaissIndex) -> None:
     index, asked = builder.build(unit(500, 0)), unit(40, 1)

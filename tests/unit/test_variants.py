@@ -106,7 +106,7 @@ def test_a_variant_gives_nearly_the_vectors_of_the_reference(variant: str, texts
 def test_a_text_s_vector_does_not_depend_on_those_beside_it(variant: str) -> None:
     encoder, texts = serving_encoder(BUNDLED, variant), EIGHT_LANGUAGES + ODD
     alone = np.concatenate([encoder.encode([text]) for text in texts])
-    np.testing.assert_allclose(encoder.encode(texts), alone, atol=0.01)
+    np.testing.assert_allclose(encoder.encode(texts), alone, atol=1e-4)
 
 
 def test_eight_bit_weights_are_off_by_at_most_half_a_step() -> None:
@@ -143,4 +143,4 @@ def test_a_variant_that_cannot_be_had_leaves_serving_to_the_reference(
 def test_an_encoder_of_the_user_s_own_needs_no_variants(write_module: Callable[[str, str], str]) -> None:
     plain = ModuleRef(use=f"{write_module('own_plain', BROKEN.replace('def variants', 'def others'))}:Broken")
     assert variants_of(plain.load()) == {}
-    assert set(measured_speeds(plain, ["hello"])) == {REFERENCE}
+    assert measured_speeds(plain, ["hello"]) == {}, "there is nothing to choose from"
