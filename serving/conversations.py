@@ -72,9 +72,7 @@ class Conversations:
                 commit_properties=with_progress(progress if start + AMENDED_AT_ONCE >= len(turn_ids) else None),
             )
 
-    def find(
-        self, turn_id: str, columns: Sequence[str] = ("turn_id", "category", "candidates")
-    ) -> dict[str, Any] | None:
+    def find(self, turn_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
         """Some columns of a turn; None when there is no such turn. Reads the files it may be in."""
         paths = self._files_with(turn_id) if TURN_ID.match(turn_id) else ()
         for batch in self._table.read_files(paths, columns):

@@ -4,7 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from chatbot_assets.explain.explanation import explain_turn, find_turn
+from chatbot_assets.explain.explanation import explain_turn
+from chatbot_assets.tables import CONVERSATIONS
 from resources.environment import Home
 from resources.lakehouse import Lake
 from serving.access import Access
@@ -24,8 +25,8 @@ class Explaining:
         Raises:
             HTTPException: 404 when the tenant's bot never served it.
         """
-        waiting = chat.turn(owner, key, turn_id)
-        return explain_turn(self._lake, self._home.cache, key, find_turn(self._lake, key, turn_id) or waiting)
+        turn = chat.turn(owner, key, turn_id, CONVERSATIONS.schema.names)
+        return explain_turn(self._lake, self._home.cache, key, turn)
 
 
 def explain_routes(access: Access, explaining: Explaining) -> APIRouter:
