@@ -2,14 +2,16 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Header
 
 from chatbot_assets.explain.explanation import explain_turn
+from chatbot_assets.explain.words import Words
 from chatbot_assets.tables import CONVERSATIONS
 from resources.environment import Home
 from resources.lakehouse import Lake
 from serving.access import Access
 from serving.chat import Chat, chat_of
+from serving.languages import chosen_language
 
 
 class Explaining:
@@ -19,14 +21,14 @@ class Explaining:
         self._home = home
         self._lake = Lake(home.lake)
 
-    def of(self, chat: Chat, owner: str, key: str, turn_id: str) -> dict[str, Any]:
-        """The explanation of a turn, also of one that is not written yet.
+    def of(self, chat: Chat, owner: str, key: str, turn_id: str, words: Words) -> dict[str, Any]:
+        """The explanation of a turn, also of one that is not written yet, in the language of the words.
 
         Raises:
             HTTPException: 404 when the tenant's bot never served it.
         """
         turn = chat.turn(owner, key, turn_id, CONVERSATIONS.schema.names)
-        return explain_turn(self._lake, self._home.cache, key, turn)
+        return explain_turn(self._lake, self._home.cache, key, turn, words)
 
 
 def explain_routes(access: Access, explaining: Explaining) -> APIRouter:
@@ -39,8 +41,9 @@ def explain_routes(access: Access, explaining: Explaining) -> APIRouter:
         turn_id: str,
         owner: Annotated[str, Depends(access.tenant)],
         chat: Annotated[Chat, Depends(chat_of)],
+        accept_language: Annotated[str, Header()] = "",
     ) -> dict[str, Any]:
-        """Why a turn was answered as it was."""
-        return explaining.of(chat, owner, key, turn_id)
+        """Why a turn was answered as it was, in the language that the request likes best."""
+        return explaining.of(chat, owner, key, turn_id, Words(chosen_language(accept_language)))
 
     return router

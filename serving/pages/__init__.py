@@ -14,14 +14,15 @@ from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 
-from chatbot_assets.explain.words import moment, origin_in_words
+from chatbot_assets.explain.words import Words, moment
 from resources.environment import Home
 from serving.access import Access, require_same_origin
 from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
 from serving.explaining import Explaining
+from serving.languages import chosen_language
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
-from serving.pages.words import chosen_language, words
+from serving.pages.words import words
 
 _FOLDER = Path(__file__).parent
 FRAGMENT = "text/html; fragment=turn"
@@ -103,13 +104,9 @@ def add_pages(app: FastAPI, home: Home, access: Access, explaining: Explaining, 
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> HTMLResponse:
         """Why a turn was answered as it was."""
-        return page(
-            request,
-            "explain.html",
-            found=explaining.of(chat, tenant, key, turn_id),
-            origin=origin_in_words,
-            moment=moment,
-        )
+        said = Words(chosen_language(request.headers.get("accept-language", "")))
+        found = explaining.of(chat, tenant, key, turn_id, said)
+        return page(request, "explain.html", found=found, said=said, moment=moment)
 
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)
