@@ -214,7 +214,8 @@ def test_whole_words_are_named_before_letters_inside_words(history: History) -> 
 
     def said(*ngrams: dict[str, Any]) -> str:
         evidence = found["evidence"] | {"weighing": found["evidence"]["weighing"] | {"ngrams": ngrams}}
-        return " ".join(Words().summary(found | {"evidence": evidence}))
+        guessed = found["turn"] | {"score": 0.9}
+        return " ".join(Words().summary(found | {"evidence": evidence, "turn": guessed}))
 
     assert "in the wording: “parcel”." in said(inside, inside | {"ngram": "parcel", "kind": "words"})
     assert "in the wording: “n th” (letters inside words)." in said(inside)
