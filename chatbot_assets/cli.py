@@ -282,12 +282,13 @@ def versions(key: str, as_json: bool) -> None:
 @main.command()
 @click.argument("key")
 @click.argument("turn_id")
+@click.option("--language", type=click.Choice(["en", "ko"]), default="en", show_default=True, help="What it speaks.")
 @JSON_OPTION
-def explain(key: str, turn_id: str, as_json: bool) -> None:
+def explain(key: str, turn_id: str, language: str, as_json: bool) -> None:
     """Why bot KEY answered turn TURN_ID as it did: the evidence, where it came from, and what was deployed."""
     from chatbot_assets.commands.explain import describe, run
 
-    _show(run(key, turn_id), as_json, describe)
+    _show(run(key, turn_id, language), as_json, lambda report: describe(report, language))
 
 
 @main.command()

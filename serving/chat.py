@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ from serving.access import Access
 from serving.admission import RETRY_AFTER
 from serving.batching import Batcher
 from serving.bots import LiveBot, LiveBots, Loaded, NotLoadedError
-from serving.conversation_log import ConversationLog, NotYetError
+from serving.conversation_log import JUDGED, ConversationLog, NotYetError
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
@@ -218,14 +218,14 @@ class Chat:
             self._metrics.feedback.add(kind)
         return {"turn_id": turn_id, **said}
 
-    def turn(self, owner: str, key: str, turn_id: str) -> Mapping[str, Any]:
-        """A turn that the tenant's bot served: all of it, or, when it is written already, what the log looks up.
+    def turn(self, owner: str, key: str, turn_id: str, columns: Sequence[str] = JUDGED) -> Mapping[str, Any]:
+        """A turn that the tenant's bot served, with at least these columns, where it has them.
 
         Raises:
             HTTPException: 404 when the tenant's bot never served it, 503 when that cannot be said yet.
         """
         try:
-            turn = self._log.find(key, turn_id) if owns(owner, key) else None
+            turn = self._log.find(key, turn_id, columns) if owns(owner, key) else None
         except NotYetError:
             detail = "the turn is still on its way into the table; send it again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None

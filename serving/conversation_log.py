@@ -5,7 +5,7 @@ A turn or a verdict is written to this process's part of the journal; its future
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +21,8 @@ OTHERS_SECONDS = 3.0
 LOOK_SECONDS = 0.1
 """How often it looks meanwhile."""
 TURN, FEEDBACK, SHADOW = "turn", "feedback", "shadow"
+JUDGED = ("turn_id", "category", "candidates")
+"""What has to be known of a turn to take feedback on it."""
 
 Values = dict[str, Any]
 
@@ -49,8 +51,8 @@ class ConversationLog:
         """Takes what a shadow made of a turn, with the columns of ``shadow_answers``; otherwise as :meth:`add`."""
         return self._journal.append(key, SHADOW, _plain(answer))
 
-    def find(self, key: str, turn_id: str) -> Mapping[str, Any] | None:
-        """A turn that the bot served, with at least its ``category`` and ``candidates``.
+    def find(self, key: str, turn_id: str, columns: Sequence[str] = JUDGED) -> Mapping[str, Any] | None:
+        """A turn that the bot served, with at least these columns, where it has them.
 
         Feedback on a turn of this process's segment may follow it there at once: they are passed on in their order.
 
@@ -64,9 +66,9 @@ class ConversationLog:
             return own
         table = Conversations(self._lake.table(key, CONVERSATIONS.name))
         until = time.monotonic() + OTHERS_SECONDS
-        while (found := table.find(turn_id)) is None:
+        while (found := table.find(turn_id, columns)) is None:
             if _turn_among(self._journal.elsewhere(turn_id.encode()), key, turn_id) is None:
-                return table.find(turn_id)
+                return table.find(turn_id, columns)
             if time.monotonic() > until:
                 raise NotYetError
             time.sleep(LOOK_SECONDS)

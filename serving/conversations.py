@@ -98,9 +98,7 @@ class Conversations:
                     if attempt + 1 == ATTEMPTS:
                         raise
 
-    def find(
-        self, turn_id: str, columns: Sequence[str] = ("turn_id", "category", "candidates")
-    ) -> dict[str, Any] | None:
+    def find(self, turn_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
         """Some columns of a turn; None when there is no such turn. Reads the files it may be in."""
         paths = self._files_with(turn_id) if TURN_ID.match(turn_id) else ()
         for batch in self._table.read_files(paths, columns):

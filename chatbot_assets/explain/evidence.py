@@ -3,6 +3,7 @@
 It looks at the model's files directly and reads no more of them than a single turn needs.
 """
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -85,8 +86,14 @@ class ModelEvidence:
         self._folder = folder
         self._normalise: Normaliser = ModuleRef.model_validate(config["process"]["normaliser"]).load()
         self._segment: Segmenter = ModuleRef.model_validate(config["process"]["segmenter"]).load()
-        self._encoder: Encoder = ModuleRef.model_validate(config["embed"]["encoder"]).load()
+        self._encoder_module = ModuleRef.model_validate(config["embed"]["encoder"])
         self._mask = load_mask(dict(config))
+
+    @functools.cached_property
+    def _encoder(self) -> Encoder:
+        """Loaded when a text has to be encoded: it takes longer than all the rest."""
+        found: Encoder = self._encoder_module.load()
+        return found
 
     def prepare(self, text: str) -> Prepared:
         """A text as it was prepared when the turn was served."""

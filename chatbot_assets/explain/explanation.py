@@ -19,7 +19,7 @@ from chatbot_assets.explain.lineage import (
     utterances_by_id,
     versions_of,
 )
-from chatbot_assets.explain.words import summary
+from chatbot_assets.explain.words import Words
 from chatbot_assets.tables import CONVERSATIONS, DEPLOYMENTS, UTTERANCES
 from chatbot_assets.train.manifest import ModelFormatError
 from resources.lakehouse import Commit, Lake, LakeError
@@ -43,7 +43,9 @@ def find_turn(lake: Lake, key: str, turn_id: str) -> dict[str, Any] | None:
     return Conversations(table).find(turn_id, CONVERSATIONS.schema.names)
 
 
-def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> dict[str, Any]:
+def explain_turn(
+    lake: Lake, cache: Path, key: str, turn: Mapping[str, Any], words: Words | None = None
+) -> dict[str, Any]:
     """Everything that stands behind a turn, with its ``summary`` in plain words first.
 
     What cannot be found out any more is left empty and said in ``limits``.
@@ -53,37 +55,33 @@ def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> 
         cache: where models are unpacked.
         key: the bot.
         turn: a row of ``conversations``.
+        words: the language that ``summary`` and ``limits`` speak, English by default.
     """
+    words = words or Words()
     candidates: list[dict[str, Any]] = json.loads(turn["candidates"] or "[]")
     deployed = deployed_at(lake, key, turn["deployment_id"], turn["served_at"])
     made = made_of(lake, key, turn["deployment_id"])
     versions = versions_of(lake, key, made["data_versions"]) if made else {}
     rows = RecordedRows(lake, key, versions)
-    limits = [] if made else [f"the lake has no record of deployment {turn['deployment_id']}"]
+    limits = [] if made else [words.say("limit_unknown", deployment=turn["deployment_id"])]
     if made and UTTERANCES.name not in versions:
-        limits.append("this lake does not hold the rows that the model learnt from: it was made in another one")
+        limits.append(words.say("limit_elsewhere"))
     evidence: dict[str, Any] = {"kind": None, "thresholds": None, "read_as": None, "weighing": None, "rows": []}
     erased = history(lake.table(key, DEPLOYMENTS.name)).erased(turn["model_id"])
     if erased:
-        limits.append(f"the model cannot be looked into: erased on {erased['at']:%Y-%m-%d} ({erased['reason']})")
+        limits.append(words.say("limit_erased", when=f"{erased['at']:%Y-%m-%d}", reason=erased["reason"]))
     elif made and candidates:
         try:
             model = ModelEvidence(unpack(lake.table(key, "models"), turn["model_id"], cache), made["config"])
             evidence |= _evidence(model, rows, turn, candidates)
         except (LakeError, ModelFormatError, ValueError) as error:
-            limits.append(f"the model's evidence cannot be worked out any more: {error}")
+            limits.append(words.say("limit_evidence", error=error))
     evidence |= {"candidates": candidates}
     weighing = evidence["weighing"]
     if weighing and weighing["preferred"] != weighing["intent"] and turn["score"] < 1:
-        limits.append(
-            f"read again today, the model prefers {weighing['preferred']}: a module or library that prepares texts has "
-            "changed since"
-        )
+        limits.append(words.say("limit_preferred", intent=weighing["preferred"]))
     if rows.removed:
-        limits.append(
-            f"the data files of that time are beyond the bot's retention; {', '.join(sorted(rows.removed))} are shown "
-            "as they are now"
-        )
+        limits.append(words.say("limit_retention", tables=", ".join(sorted(rows.removed))))
     found = {
         "bot": key,
         "turn": {name: turn.get(name) for name in _TURN},
@@ -92,7 +90,7 @@ def explain_turn(lake: Lake, cache: Path, key: str, turn: Mapping[str, Any]) -> 
         "versions": {name: _version(state) for name, state in sorted(versions.items())},
         "limits": limits,
     }
-    plain: dict[str, Any] = _plain({"summary": summary(found), **found})
+    plain: dict[str, Any] = _plain({"summary": words.summary(found), **found})
     return plain
 
 

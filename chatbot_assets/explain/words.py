@@ -1,42 +1,174 @@
-"""An explanation in plain words, for people who never open a terminal."""
+"""An explanation in plain words, for people who never open a terminal, in the languages of ``languages/``."""
 
+import functools
 from collections.abc import Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+import yaml
+
+SPOKEN = ("en", "ko")
+"""The first one is spoken to whoever asks for none of them."""
 SHORT = 12
 """Digits of an identifier that are shown in a sentence."""
 NAMED = 4
 """N-grams and keys that a sentence names at most."""
-BROUGHT = {"dialogues": "the landed data", "review_decisions": "what people decided in reviews"}
-"""The tables that others are made from, in words; that those change with them goes without saying."""
+BROUGHT = ("dialogues", "review_decisions")
+"""The tables that others are made from; that those change with them goes without saying."""
+_FOLDER = Path(__file__).parent / "languages"
 
 
-def summary(found: Mapping[str, Any]) -> list[str]:
-    """What happened, why, where it was learnt, and what had been deployed: a few sentences."""
-    sentences = [_what(found["turn"])]
-    evidence = found["evidence"]
-    if evidence["candidates"]:
-        sentences += _why(found["turn"], evidence)
-        sentences += _where_from(evidence["rows"])
-    return [*sentences, *_when_live(found["turn"], found["deployment"]), *map(_sentence, found["limits"])]
+@functools.cache
+def sentences(language: str) -> dict[str, str]:
+    """All sentences and words of one language by their name; what is in braces is filled in."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    found: dict[str, str] = yaml.load((_FOLDER / f"{language}.yaml").read_text(encoding="utf-8"), loader)
+    return found
 
 
-def origin_in_words(origin: Mapping[str, Any]) -> str:
-    """Where a turn came from, and what a person decided about it."""
-    if origin["kind"] == "landed":
-        words = f"line {origin['line']} of {origin['file']}, which arrived on {moment(origin['arrived_at'])}"
-    else:
-        words = f"the served turn {origin['turn_id']}"
-    decision = origin["decision"]
-    if decision is None:
-        return words
-    right = " → ".join(value for value in (decision["intent"], decision["answer"]) if value)
-    because = f" ({decision['reason']})" if decision["reason"] else ""
-    return (
-        f"{words}; {decision['reviewer']} decided on {moment(decision['decided_at'])}: "
-        f"{decision['action']}{f' to {right}' if right else ''}{because}"
-    )
+class Words:
+    """Says in one language what an explanation found."""
+
+    def __init__(self, language: str = SPOKEN[0]) -> None:
+        """``language`` is one of ``SPOKEN``."""
+        self.language = language
+        self._sentences = sentences(language)
+
+    def say(self, name: str, **values: Any) -> str:
+        """One of the language's sentences, filled in."""
+        return self._sentences[name].format(**values)
+
+    def summary(self, found: Mapping[str, Any]) -> list[str]:
+        """What happened, why, where it was learnt, and what had been deployed: a few sentences."""
+        said = [self._what(found["turn"])]
+        evidence = found["evidence"]
+        if evidence["candidates"]:
+            said += self._why(found["turn"], evidence)
+            said += self._where_from(evidence["rows"])
+        return [*said, *self._when_live(found["turn"], found["deployment"]), *found["limits"]]
+
+    def origin(self, origin: Mapping[str, Any]) -> str:
+        """Where a turn came from, and what a person decided about it."""
+        if origin["kind"] == "landed":
+            words = self.say("landed", line=origin["line"], file=origin["file"], when=moment(origin["arrived_at"]))
+        else:
+            words = self.say("served", turn=origin["turn_id"])
+        decision = origin["decision"]
+        if decision is None:
+            return words
+        right = " → ".join(value for value in (decision["intent"], decision["answer"]) if value)
+        return self.say(
+            "decided",
+            origin=words,
+            reviewer=decision["reviewer"],
+            when=moment(decision["decided_at"]),
+            action=decision["action"],
+            right=self.say("decided_right", right=right) if right else "",
+            reason=self.say("because", reason=decision["reason"]) if decision["reason"] else "",
+        )
+
+    def label(self, verdict: Mapping[str, Any]) -> str:
+        """What the judge thinks of a row's label."""
+        said = [self.say("label", verdict=verdict["verdict"])]
+        if verdict["quality"] is not None:
+            said.append(self.say("quality", quality=f"{verdict['quality']:.2f}"))
+        if verdict["suggested_intent"]:
+            said.append(self.say("rather", intent=verdict["suggested_intent"]))
+        return ", ".join(said)
+
+    def _what(self, turn: Mapping[str, Any]) -> str:
+        when, text = moment(turn["served_at"]), turn["text"]
+        if turn["category"] != "answered":
+            return self.say(f"asked_{turn['category']}", when=when, text=text)
+        intent = self.say("with_intent", intent=turn["intent"]) if turn["intent"] else ""
+        name = "asked_answered" if turn["answer"] else "asked_recognised"
+        return self.say(name, when=when, text=text, answer=turn["answer"], intent=intent)
+
+    def _why(self, turn: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
+        top, thresholds = evidence["candidates"][0], evidence["thresholds"]
+        nearest = (
+            self.say("an_intent", intent=top["intent"]) if top["intent"] else self.say("a_question", text=top["text"])
+        )
+        if turn["score"] >= 1:
+            return [self.say("word_for_word", nearest=nearest)]
+        said = []
+        if thresholds:
+            shares = {"score": turn["score"], **{name: thresholds[name] for name in ("answer", "suggest")}}
+            percents = {name: _percent(share) for name, share in shares.items()}
+            said.append(self.say("fitted_best", nearest=nearest, **percents))
+        weighing = evidence["weighing"]
+        if weighing and weighing["ngrams"]:
+            # Letters inside words say little to a person: whole words where there are any.
+            whole = [one for one in weighing["ngrams"] if one["kind"] == "words"]
+            ngrams = [self._ngram(one) for one in (whole or weighing["ngrams"])[:NAMED]]
+            said.append(self.say("spoke_for_it", ngrams=", ".join(ngrams)))
+        if weighing and weighing["next_intent"]:
+            said.append(self.say("next_intent", intent=weighing["next_intent"]))
+        return said
+
+    def _ngram(self, one: Mapping[str, Any]) -> str:
+        quoted = f"“{one['ngram']}”"
+        return quoted if one["kind"] == "words" else f"{quoted} ({self.say('ngram_letters')})"
+
+    def _where_from(self, rows: list[Mapping[str, Any]]) -> list[str]:
+        said = []
+        nearest = rows[0] if rows else None
+        if nearest is not None:
+            similarity = _percent(nearest["similarity"])
+            said.append(self.say("nearest_text", text=nearest["text"], similarity=similarity))
+            is_paraphrase = nearest["kind"] == "paraphrase"
+            row = nearest["parent"] if is_paraphrase else nearest
+            if row and row["origins"]:
+                origin = self.origin(row["origins"][0])
+                name = "paraphrase_comes_from" if is_paraphrase else "comes_from"
+                said.append(self.say(name, rule=nearest.get("rule"), text=row["text"], origin=origin))
+        answer = next((row for row in rows if row["gave_the_answer"] and row is not nearest), None)
+        if answer is not None and answer["origins"]:
+            said.append(self.say("answer_comes_from", text=answer["text"], origin=self.origin(answer["origins"][0])))
+        return said
+
+    def _when_live(self, turn: Mapping[str, Any], deployment: Mapping[str, Any]) -> list[str]:
+        name = deployment["deployment_id"][:SHORT]
+        live, before, after = (deployment[place] for place in ("live", "before", "after"))
+        if canary := deployment["canary"]:
+            others = self.say("canary_others", before=before["deployment_id"][:SHORT]) if before else ""
+            share = _percent(canary["share"])
+            tried = self.say("canary", deployment=name, since=moment(canary["at"]), share=share, others=others)
+            return [tried, self.say("made_canary", actor=self._actor(canary["actor"]), reason=canary["reason"])]
+        if live is None:
+            return [self.say("not_live", deployment=name)]
+        since = moment(live["at"])
+        if after:
+            then = {"until": moment(after["at"]), "after": after["deployment_id"][:SHORT]}
+            said = [self.say("live_until", deployment=name, since=since, **then)]
+        else:
+            said = [self.say("live_since", deployment=name, since=since)]
+        made = next((event["reason"] for event in deployment["events"] if event["event"] == "candidate"), None)
+        by = {"actor": self._actor(live["actor"]), "reason": live["reason"], "made": made}
+        said.append(self.say("put_live_because" if made else "put_live", **by))
+        if before is None:
+            said.append(self.say("first_deployment"))
+        elif deployment["changed_since_before"]:
+            changed = self._changed(deployment["changed_since_before"])
+            name = before["deployment_id"][:SHORT]
+            said.append(self.say("changed_between", before=name, since=moment(before["at"]), changed=changed))
+        return said
+
+    def _changed(self, changes: Mapping[str, Any]) -> str:
+        what = [self.say(f"changed_{table}") for table in BROUGHT if table in changes["tables"]]
+        keys = list(changes["configuration"])
+        if keys:
+            named = ", ".join(keys[:NAMED])
+            more = len(keys) - NAMED
+            shown = self.say("and_more", names=named, count=more) if more > 0 else named
+            what.append(self.say("changed_configuration", keys=shown))
+        if changes["code"]:
+            what.append(self.say("changed_code"))
+        return ", ".join(what) or self.say("changed_nothing")
+
+    def _actor(self, actor: str) -> str:
+        return self.say("the_platform", run=actor[: len("run ") + SHORT]) if actor.startswith("run ") else actor
 
 
 def moment(at: datetime | str) -> str:
@@ -45,104 +177,5 @@ def moment(at: datetime | str) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _what(turn: Mapping[str, Any]) -> str:
-    asked = f"On {moment(turn['served_at'])} somebody asked “{turn['text']}”"
-    if turn["category"] == "failed":
-        return f"{asked}, and the bot said that it had not understood."
-    if turn["category"] == "error":
-        return f"{asked}, and the bot could not answer: it failed, or took too long; the service's log says why."
-    if turn["category"] == "similar":
-        return f"{asked}, and the bot was not sure, so it offered suggestions."
-    said = f"the bot answered “{turn['answer']}”" if turn["answer"] else "the bot recognised it"
-    intent = f" (intent {turn['intent']})" if turn["intent"] else ""
-    return f"{asked}, and {said}{intent}."
-
-
-def _why(turn: Mapping[str, Any], evidence: Mapping[str, Any]) -> list[str]:
-    top, thresholds = evidence["candidates"][0], evidence["thresholds"]
-    nearest = f"the intent {top['intent']}" if top["intent"] else f"the known question “{top['text']}”"
-    if turn["score"] >= 1:
-        return [f"It was taught this text word for word: it belongs to {nearest}."]
-    said = []
-    if thresholds:
-        score, answer, suggest = (_percent(value) for value in (turn["score"], *thresholds.values()))
-        bounds = f"this bot answers from {answer} and suggests from {suggest}"
-        said.append(f"What fitted best was {nearest}, with a confidence of {score}; {bounds}.")
-    weighing = evidence["weighing"]
-    if weighing and weighing["ngrams"]:
-        named = ", ".join(f"“{one['ngram']}”" for one in weighing["ngrams"][:NAMED])
-        said.append(f"What spoke for it most in the wording: {named}.")
-    if weighing and weighing["next_intent"]:
-        said.append(f"The next likely intent was {weighing['next_intent']}.")
-    return said
-
-
-def _where_from(rows: list[Mapping[str, Any]]) -> list[str]:
-    said = []
-    nearest = rows[0] if rows else None
-    if nearest is not None:
-        said.append(f"The nearest text it was taught is “{nearest['text']}” ({_percent(nearest['similarity'])} alike).")
-        row = nearest["parent"] if nearest["kind"] == "paraphrase" else nearest
-        made = (
-            f"The rule {nearest['rule']} made it of “{row['text']}”, which comes from "
-            if nearest["kind"] == "paraphrase" and row
-            else "It comes from "
-        )
-        if row and row["origins"]:
-            said.append(f"{made}{origin_in_words(row['origins'][0])}.")
-    answer = next((row for row in rows if row["gave_the_answer"] and row is not nearest), None)
-    if answer is not None and answer["origins"]:
-        said.append(
-            f"The answer is that of “{answer['text']}”, which comes from {origin_in_words(answer['origins'][0])}."
-        )
-    return said
-
-
-def _when_live(turn: Mapping[str, Any], deployment: Mapping[str, Any]) -> list[str]:
-    name = f"Deployment {deployment['deployment_id'][:SHORT]}"
-    live, before, after = (deployment[place] for place in ("live", "before", "after"))
-    if canary := deployment["canary"]:
-        others = f", and {before['deployment_id'][:SHORT]}, which was live, the others" if before else ""
-        return [
-            f"{name} answered as a canary: since {moment(canary['at'])} it was tried on "
-            f"{_percent(canary['share'])} of the sessions, this one among them{others}.",
-            f"{_actor(canary['actor'])} made it a canary: {canary['reason']}.",
-        ]
-    if live is None:
-        return [f"{name} answered; it was not live for everybody at that moment."]
-    if after:
-        until = f"until {moment(after['at'])}, when {after['deployment_id'][:SHORT]} took its place"
-        said = [f"{name} answered. It was live from {moment(live['at'])} {until}."]
-    else:
-        said = [f"{name} answered. It has been live since {moment(live['at'])}."]
-    made = next((event for event in deployment["events"] if event["event"] == "candidate"), None)
-    because = f"; it was made because: {made['reason']}" if made else ""
-    said.append(f"{_actor(live['actor'])} put it live: {live['reason']}{because}.")
-    changes = deployment["changed_since_before"]
-    if before is None:
-        said.append("It was the bot's first deployment.")
-    elif changes:
-        what = [words for table, words in BROUGHT.items() if table in changes["tables"]]
-        what += [f"the configuration ({_some(list(changes['configuration']))})"] if changes["configuration"] else []
-        what += ["the platform's code"] if changes["code"] else []
-        said.append(
-            f"Before it, {before['deployment_id'][:SHORT]} was live since {moment(before['at'])}; "
-            f"between the two changed: {', '.join(what) or 'nothing'}."
-        )
-    return said
-
-
-def _actor(actor: str) -> str:
-    return f"The platform itself ({actor[: len('run ') + SHORT]})" if actor.startswith("run ") else actor
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
-
-
 def _percent(share: float) -> str:
-    return f"{share * 100:.0f} %"
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}."
+    return f"{share * 100:.0f}"

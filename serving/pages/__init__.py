@@ -13,12 +13,13 @@ from fastapi.responses import FileResponse, HTMLResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
-from chatbot_assets.explain.words import moment, origin_in_words
+from chatbot_assets.explain.words import Words, moment
 from resources.environment import Home
 from serving.access import Access
 from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
 from serving.explaining import Explaining
 from serving.forms import form_of
+from serving.languages import chosen_language
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
 from serving.pages.people import add_people_pages
@@ -89,13 +90,9 @@ def add_pages(
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> HTMLResponse:
         """Why a turn was answered as it was."""
-        return page(
-            request,
-            "explain.html",
-            found=explaining.of(chat, person.tenant, key, turn_id),
-            origin=origin_in_words,
-            moment=moment,
-        )
+        said = Words(chosen_language(request.headers.get("accept-language", "")))
+        found = explaining.of(chat, person.tenant, key, turn_id, said)
+        return page(request, "explain.html", found=found, said=said, moment=moment)
 
     app.include_router(service_routes(home, access, page))
     app.include_router(review_routes(home, access, page))

@@ -8,8 +8,9 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from serving.languages import chosen_language
 from serving.pages.documents import documents
-from serving.pages.words import chosen_language, words
+from serving.pages.words import words
 
 TEMPLATES = Path(__file__).parent / "templates"
 

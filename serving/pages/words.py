@@ -1,4 +1,4 @@
-"""The pages' words in the languages that they speak, chosen by what the browser asks for."""
+"""The pages' words in the languages that they speak."""
 
 import functools
 from pathlib import Path
@@ -6,24 +6,7 @@ from typing import Any
 
 import yaml
 
-SPOKEN = ("en", "ko")
-"""The first one is spoken to whoever asks for none of them."""
 _FOLDER = Path(__file__).parent / "words"
-
-
-def chosen_language(accept_language: str) -> str:
-    """The spoken language that an ``Accept-Language`` header (RFC 9110, section 12.5.4) likes best."""
-    best, weight = SPOKEN[0], 0.0
-    for part in accept_language.split(","):
-        tag, _, quality = part.partition(";q=")
-        language = tag.strip().partition("-")[0].lower()
-        try:
-            liked = float(quality or 1)
-        except ValueError:
-            continue
-        if language in SPOKEN and liked > weight:
-            best, weight = language, liked
-    return best
 
 
 @functools.cache

@@ -17,7 +17,8 @@ from resources.environment import Home
 from resources.tenancy import owns
 from serving.access import Access
 from serving.forms import FIELDS
-from serving.pages.words import chosen_language, words_of
+from serving.languages import chosen_language
+from serving.pages.words import words_of
 from serving.people.roles import Permission, Person
 from serving.review.desk import Choice, ChoiceError, Desk, Told
 from serving.review.filters import KINDS, OFFERED_ZONES, OPEN, PERIODS, SERVED_KINDS, STATES, FilterError, Filters

@@ -4,19 +4,24 @@ import json
 import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from explained_bot import ADDRESS, History, tokens_of, vacuum_all_but_what_is_kept
 from fastapi.testclient import TestClient
+from service import running
 from small_bot import KEY, OTHER, SmallBot, small_rows, wait_for
 
 from chatbot_assets.cli import main
 from chatbot_assets.commands import UserError
 from chatbot_assets.explain.explanation import explain_turn, find_turn
 from chatbot_assets.explain.lineage import versions_of
+from chatbot_assets.explain.words import SPOKEN, Words, sentences
+from serving.address import announced
 from serving.app import create_app
 
 
@@ -168,6 +173,54 @@ def test_the_command_speaks_plainly_first_and_gives_json_when_asked(history: His
     assert report == explained(history, "old")
 
 
+def test_the_command_speaks_the_language_that_is_asked_for(history: History) -> None:
+    english = command(history.bot, KEY, history.turns["old"]).stdout
+    korean = command(history.bot, KEY, history.turns["old"], "--language", "ko").stdout
+    assert "질문이 들어왔고" in korean.splitlines()[0] and "학습한 내용" in korean
+    assert len(korean.splitlines()) == len(english.splitlines()), "it says the same"
+    wrong = command(history.bot, KEY, history.turns["old"], "--language", "xx")
+    assert wrong.exit_code == 2 and "'en', 'ko'" in wrong.output
+
+
+def test_the_command_asks_the_service_that_runs_and_says_the_same(
+    history: History, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bot = history.bot.copy(tmp_path)
+    turn = history.turns["old"]
+    alone = json.loads(command(bot, KEY, turn, "--json").stdout)
+    tokens_of(bot)
+    with announced(bot.home, "http://127.0.0.1:9"):
+        assert json.loads(command(bot, KEY, turn, "--json").stdout) == alone, "nobody answers there"
+    with running(bot) as address, announced(bot.home, address):
+        monkeypatch.setattr("chatbot_assets.commands.explain._from_lake", None)
+        assert json.loads(command(bot, KEY, turn, "--json").stdout) == alone
+        assert command(bot, KEY, turn, "--language", "ko").stdout.splitlines()[0].endswith(").")
+        monkeypatch.undo()
+        done = command(bot, KEY, "0" * 32)
+        assert isinstance(done.exception, UserError) and "served no turn" in str(done.exception)
+
+
+def test_every_language_has_the_same_sentences_with_the_same_gaps() -> None:
+    def gaps(sentence: str) -> set[str | None]:
+        return {name for _, name, _, _ in Formatter().parse(sentence) if name}
+
+    said = {language: {name: gaps(one) for name, one in sentences(language).items()} for language in SPOKEN}
+    assert all(found == said[SPOKEN[0]] for found in said.values())
+
+
+def test_whole_words_are_named_before_letters_inside_words(history: History) -> None:
+    found = explained(history, "old")
+    inside = {"ngram": "n th", "kind": "letters", "weight": 9.0}
+
+    def said(*ngrams: dict[str, Any]) -> str:
+        evidence = found["evidence"] | {"weighing": found["evidence"]["weighing"] | {"ngrams": ngrams}}
+        guessed = found["turn"] | {"score": 0.9}
+        return " ".join(Words().summary(found | {"evidence": evidence, "turn": guessed}))
+
+    assert "in the wording: “parcel”." in said(inside, inside | {"ngram": "parcel", "kind": "words"})
+    assert "in the wording: “n th” (letters inside words)." in said(inside)
+
+
 @pytest.mark.parametrize("turn", ["0" * 32, "no turn", "'; DROP TABLE"])
 def test_an_unknown_turn_is_one_line(history: History, turn: str) -> None:
     done = command(history.bot, KEY, turn)
@@ -210,12 +263,17 @@ def test_a_turn_that_is_not_written_yet_is_explained_too(history: History, clien
     assert datetime.now(UTC) - served_at < timedelta(minutes=1)
 
 
-@pytest.mark.parametrize(("language", "heading"), [("en", "Why this answer?"), ("ko", "왜 이렇게 답했나요?")])
+@pytest.mark.parametrize(
+    ("language", "heading", "decided"),
+    [("en", "Why this answer?", "kim decided on"), ("ko", "왜 이렇게 답했나요?", "kim 님이 결정")],
+)
 def test_the_page_says_it_in_the_reader_s_language(
-    history: History, client: TestClient, language: str, heading: str
+    history: History, client: TestClient, language: str, heading: str, decided: str
 ) -> None:
     headers = headers_of(history, "acme") | {"Accept-Language": language}
     page = client.get(f"/bots/{KEY}/turns/{history.turns['corrected']}", headers=headers)
     assert page.status_code == 200 and f"<h1>{heading}</h1>" in page.text
-    assert "kim decided on" in page.text and "home.jsonl" in page.text
+    assert decided in page.text and "home.jsonl" in page.text
+    for sentence in Words(language).summary(explained(history, "corrected")):
+        assert sentence in unescape(page.text)
     assert client.get(f"/bots/{KEY}/turns/{'0' * 32}", headers=headers).status_code == 404

@@ -279,7 +279,7 @@ def test_looking_up_and_amending_a_turn_touch_no_other_file_than_its_own(lake: L
     assert len(others) == 10
     for path in others:
         path.rename(path.with_suffix(".hidden"))
-    assert all(conversations.find(one["turn_id"]) for one in chosen)
+    assert all(conversations.find(one["turn_id"], ["turn_id"]) for one in chosen)
     conversations.amend({one["turn_id"]: {"satisfied": True} for one in chosen})
     for path in others:
         path.with_suffix(".hidden").rename(path)

@@ -10,10 +10,12 @@ from small_bot import KEY, OTHER, SECRET, SmallBot, wait_for
 from test_app import LOOPBACK, assert_is_problem
 from unsure_bot import UNCLEAR, UNSURE, unsure_bot
 
+from chatbot_assets.explain.words import SPOKEN
 from resources.environment import PROJECT
 from serving.app import create_app
+from serving.languages import chosen_language
 from serving.pages import FRAGMENT
-from serving.pages.words import SPOKEN, chosen_language, words
+from serving.pages.words import words
 from serving.tokens import ensure_tokens
 
 OWN = {"Origin": LOOPBACK}

@@ -13,12 +13,12 @@ from fastapi.responses import HTMLResponse
 
 from resources.environment import Home
 from serving.access import Access
+from serving.languages import chosen_language
 from serving.overview.bots import BotOverview, Bots
 from serving.overview.period import PRESETS, Period, PeriodError, period_of, zone_names
 from serving.overview.traffic import Shares
 from serving.pages.service import plots
 from serving.pages.service.speech import Speech
-from serving.pages.words import chosen_language
 from serving.people.roles import Permission, Person
 
 TABLE_ROWS = 100

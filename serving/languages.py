@@ -1,0 +1,18 @@
+"""Which language the service speaks to a browser or a client."""
+
+from chatbot_assets.explain.words import SPOKEN
+
+
+def chosen_language(accept_language: str) -> str:
+    """The spoken language that an ``Accept-Language`` header (RFC 9110, section 12.5.4) likes best."""
+    best, weight = SPOKEN[0], 0.0
+    for part in accept_language.split(","):
+        tag, _, quality = part.partition(";q=")
+        language = tag.strip().partition("-")[0].lower()
+        try:
+            liked = float(quality or 1)
+        except ValueError:
+            continue
+        if language in SPOKEN and liked > weight:
+            best, weight = language, liked
+    return best
