@@ -24,7 +24,8 @@ from bench.pipeline import language_of, thinned
 from bench.platform import Platform, answers, end, free_port, wait_until
 from bench.report import Target, report
 from resources.environment import PROJECT
-from resources.metering import tree_bytes
+from resources.metering import tree_bytes, tree_own_bytes
+from serving.memory import weight
 from serving.tokens import TOKENS_FILE, ensure_tokens
 
 KEY = "bench.serving"
@@ -121,13 +122,17 @@ def measure(
         task |= {"path": f"/v1/bots/{KEY}/chat", "headers": {"Authorization": f"Bearer {token}"}}
         arguments = ["-m", "serving", "--port", str(port), *(["--workers", str(workers)] if workers > 1 else [])]
         with process(platform, arguments, port, "service.log") as (pid, ready):
-            memory = tree_bytes(pid) / 1e6
+            memory, own = tree_bytes(pid) / 1e6, tree_own_bytes(pid) / 1e6
             rising(task, [50], 2)
             served = rising(task, rates, seconds)
             kept = len(platform.lake.table(KEY, "conversations").arrow(["turn_id"]))
             per_bot = megabytes_per_bot(platform, pid, COPIES)
         for number in range(COPIES):
             shutil.rmtree(platform.lake.bot_folder(f"bench.copy-{number}"))
+        with process(platform, [*arguments[:4], "--workers", str(workers + 1)], port, "workers.log") as (pid, _):
+            time.sleep(1)  # until the last worker is there
+            per_worker = tree_own_bytes(pid) / 1e6 - own
+        estimated = weight(next((platform.home.cache / "models").glob("[!.]*"))) / 1e6
 
     at_half = next((step for step in served if step["offered_per_s"] == GOAL_RATE / 2), None)
     gain = saturated(served) / saturated(plain)
@@ -142,6 +147,8 @@ def measure(
         "start_to_ready_s": round(ready, 2),
         "memory_mb": round(memory, 1),
         "memory_mb_per_further_bot": round(per_bot, 1),
+        "memory_mb_per_bot_estimated": round(estimated, 1),
+        "memory_mb_own_per_further_worker": round(per_worker, 1),
         "turns_kept": kept,
     }
     baseline = {

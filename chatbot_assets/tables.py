@@ -586,8 +586,8 @@ SHADOW_ANSWERS = Table(
         Column("served_at", TIME, "when"),
         Column("latency_ms", FLOAT, "milliseconds to compute the answer, beside users' turns"),
     ),
-    key=("turn_id", "deployment_id"),
-    content=("turn_id", "deployment_id"),
+    key=("turn_id",),
+    content=("turn_id",),
 )
 
 REVIEW_DECISIONS = Table(

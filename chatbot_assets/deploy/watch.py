@@ -1,10 +1,11 @@
 """Watches a live deployment: how it fares with users, against the one before it; what does worse is taken back."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,8 @@ JUDGED = 20
 """Users' verdicts of each deployment from which on they say anything."""
 SLOWER_MS = 20.0
 """A 95th percentile that is later by less than this troubles nobody, however many times the old one it is."""
+LOG_PRECISION = timedelta(milliseconds=1)
+"""Delta's log cuts the times that it keeps of a file's rows to milliseconds."""
 COLUMNS = ("turn_id", "deployment_id", "category", "satisfied", "latency_ms", "served_at")
 
 
@@ -120,13 +123,28 @@ def breach(
 
 
 def turns_since(served: LakeTable, since: datetime, columns: Sequence[str] = COLUMNS) -> pa.Table:
-    """Some columns of what was served from a moment on, ``served_at`` among them."""
+    """Some columns of what was served from a moment on, ``served_at`` among them; files from before are not read."""
     schema = pa.schema([served.table.schema.field(name) for name in columns])
     start = pa.scalar(since, schema.field("served_at").type)
-    batches = served.batches(columns)
+    batches = served.read_files(_files_since(served, since), columns)
     return pa.Table.from_batches(
         [batch.filter(pc.greater_equal(batch.column("served_at"), start)) for batch in batches], schema
     )
+
+
+def _files_since(served: LakeTable, since: datetime) -> Iterator[str]:
+    """The files that may hold rows from a moment on, by the last ``served_at`` that Delta's log keeps for each."""
+    from deltalake import DeltaTable
+
+    if served.last() is None:
+        return
+    actions = DeltaTable(str(served.path)).get_add_actions(flatten=True)
+    files = pa.RecordBatchReader.from_stream(actions).read_all()
+    if "max.served_at" in files.column_names:
+        last = files.column("max.served_at")
+        start = pa.scalar(since - LOG_PRECISION, last.type)
+        files = files.filter(pc.fill_null(pc.greater_equal(last, start), True))
+    yield from map(unquote, files.column("path").to_pylist())
 
 
 def watch(lake: Lake, key: str, limits: Limits, actor: str, at: datetime | None = None) -> Watched:

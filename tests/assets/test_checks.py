@@ -37,6 +37,7 @@ def served(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathF
     """A copy of the refreshed bot with two served turns, of which one was decided on; nothing is committed to it."""
     bot = first[0].copy(tmp_path_factory.mktemp("served"))
     bot.table("conversations").append_rows([turn(bot, "turn-1"), turn(bot, "turn-2")])
+    bot.table("shadow_answers").append_rows([shadowed(turn(bot, "turn-2"))])
     bot.table("review_decisions").append_rows([decision("decision-1", "turn-1")])
     return bot
 
@@ -46,6 +47,12 @@ def turn(bot: SmallBot, turn_id: str, **other: Any) -> dict[str, Any]:
     kept = {"text": "what", "score": 0.1, "category": "failed", "served_at": datetime.now(UTC), "latency_ms": 1.0}
     live = {"model_id": bot.live.model_id, "deployment_id": bot.live.deployment_id}
     return {"turn_id": turn_id, "session_id": "s", **kept, **live, **other}
+
+
+def shadowed(served: dict[str, Any]) -> dict[str, Any]:
+    """What a shadow made of a served turn."""
+    kept = {name: served[name] for name in served if name not in ("session_id", "text")}
+    return kept | {"live_deployment_id": served["deployment_id"], "differs": False}
 
 
 def decision(decision_id: str, turn_id: str, **other: Any) -> dict[str, Any]:
@@ -235,6 +242,8 @@ BROKEN: list[tuple[str, str, Callable[[Rows], list[str] | None]]] = [
     ("review_queue", "undecided_turns", lambda rows: rows.append(queued("turn-1")) or ["turn-1"]),
     ("conversations", "known_category", changed("category", "shrugged")),
     ("conversations", "known_deployments", changed("deployment_id", "somebody else's")),
+    ("shadow_answers", "known_category", changed("category", "shrugged")),
+    ("shadow_answers", "known_deployments", changed("deployment_id", "somebody else's")),
     ("review_decisions", "known_source", changed("source", "hearsay")),
     ("review_decisions", "known_action", changed("action", "ponder")),
     ("review_decisions", "complete_decisions", changed("texts", [])),

@@ -10,9 +10,10 @@ from small_bot import SmallBot
 from chatbot_assets.bot import Watch
 from chatbot_assets.definitions import build_defs
 from chatbot_assets.deploy.record import Deployment, history
-from chatbot_assets.deploy.watch import Conduct, breach, watch
+from chatbot_assets.deploy.watch import Conduct, breach, turns_since, watch
 from chatbot_assets.partitions import BOTS
 from chatbot_assets.watching import ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE, hourly_watch
+from resources.lakehouse import Lake
 from serving.conversations import new_turn_id
 
 LIMITS = Watch()
@@ -102,6 +103,21 @@ def test_a_deployment_is_watched_only_for_so_many_hours_and_when_there_is_one_be
     later = watch(twice.lake, twice.key, LIMITS, actor="watch", at=live.at + timedelta(hours=25))
     assert later.well and "more than 24 hours" in later.said
     assert "no deployment before" in watch(first[0].lake, first[0].key, LIMITS, actor="watch").said
+
+
+def test_files_from_before_are_not_read_however_long_the_past_is(first: tuple[SmallBot, object], lake: Lake) -> None:
+    live = first[0].live
+    assert live
+    table, since = lake.table(first[0].key, "conversations"), datetime.now(UTC)
+    bot = SmallBot(lake.root.parent.parent)
+    serve(bot, live, ["answered"] * 2, since - timedelta(hours=1))
+    (old,) = table.files()
+    for late in (timedelta(microseconds=-1), timedelta(0), timedelta(microseconds=1), timedelta(hours=1)):
+        serve(bot, live, ["answered"], since + late)
+    (table.path / old).unlink()
+    found = turns_since(table, since).column("served_at").to_pylist()
+    assert sorted(found) == [since, since + timedelta(microseconds=1), since + timedelta(hours=1)]
+    assert turns_since(lake.table("acme.nobody", "conversations"), since).num_rows == 0
 
 
 def test_the_hourly_job_verifies_again_and_reports_a_breach_as_a_failed_check(twice: SmallBot) -> None:

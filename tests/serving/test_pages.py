@@ -277,7 +277,7 @@ def test_the_pages_say_the_same_in_every_language(browser: TestClient) -> None:
     used = set(
         re.findall(r"words\.(\w+)", "".join(p.read_text("utf-8") for p in PROJECT.glob("serving/pages/**/*.html")))
     )
-    by_state = {"live", "making", "blocked", "answered", "similar", "failed"}
+    by_state = {"live", "making", "blocked", "answered", "similar", "failed", "canary", "shadow"}
     by_state |= {
         "wrong_token",
         "wrong_password",

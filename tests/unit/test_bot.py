@@ -70,7 +70,10 @@ def test_a_replaced_module_does_not_inherit_the_parameters_of_the_one_it_replace
         ("key: acme.faq\nlanguage: en", "key: is given by the file's name (acme.faq); remove it"),
         ("language: en\nprocess: {test_share: 0.9}", "process.test_share: Input should be less than or equal to 0.5"),
         ("language: en\nprocess: {test_share: a lot}", "(found 'a lot')"),
-        ("language: en\ndeploy: {policy: maybe}", "deploy.policy: Input should be 'automatic' or 'manual'"),
+        (
+            "language: en\ndeploy: {policy: maybe}",
+            "deploy.policy: Input should be 'automatic', 'canary', 'shadow' or 'manual'",
+        ),
         ("language: en\nprocess: null", "process: Input should be a valid dictionary"),
         ("language: en\nsources: [text]", "sources: Input should be a valid dictionary"),
         ("language: en\nmessages: {failed: ''}", "messages.failed: String should have at least 1 character"),

@@ -5,6 +5,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,6 +147,22 @@ def test_a_canary_is_judged_by_its_turns_its_time_and_the_live_one(
     canary: Conduct, live: Conduct, hours: float, event: str | None
 ) -> None:
     assert decide(trial_of("canary"), Compared(canary, live, hours), LIMITS).event == event
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.1, 0.0, 0.02), (0.3, 0.95, 1.0)], ids=["as-good", "worse"])
+def test_however_often_one_looks_chance_ends_few_canaries_and_bad_ones_are_found(
+    share: float, least: float, most: float
+) -> None:
+    random, trials, ended = np.random.default_rng(7), 200, 0
+    for _ in range(trials):
+        canary = np.cumsum(random.random(200) < share)
+        live = np.cumsum(random.random(1800) < 0.1)
+        looks = (
+            Compared(fares(n, int(canary[n - 1])), fares(9 * n, int(live[9 * n - 1])), n / 200)
+            for n in range(5, 201, 5)
+        )
+        ended += any(decide(trial_of("canary"), look, LIMITS).event == "rolled_back" for look in looks)
+    assert least <= ended / trials <= most
 
 
 def test_a_judgement_says_why_in_words() -> None:
