@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -59,7 +59,7 @@ def write_decision(
         last = table.last()
         if not again:
             _check_undecided(table, decision)
-        at = datetime.now(UTC)
+        at = _moment(table)
         identity = json.dumps([decision.turn_ids, decision.action, decision.reviewer, at.isoformat()])
         row = {
             "decision_id": hashlib.sha256(identity.encode()).hexdigest()[:32],
@@ -81,6 +81,13 @@ def write_decision(
             continue
         return row
     raise DecisionError(f"{key}: others are deciding at this moment; try again")
+
+
+def _moment(table: LakeTable) -> datetime:
+    """Now, or just after the last decision when the clock was set back: the one that is made last is in force."""
+    now = datetime.now(UTC)
+    last = pc.max(table.arrow(["decided_at"]).column("decided_at")).as_py()
+    return max(now, last + timedelta(microseconds=1)) if last else now
 
 
 def _check(decision: Decision) -> None:

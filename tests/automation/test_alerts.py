@@ -18,7 +18,6 @@ from chatbot_assets.bot import bot_file
 from chatbot_assets.deploy.life import take_back
 from resources import attempts, verifications
 
-
 NEVER = """
 from chatbot_assets.deploy.verification import Verification
 

@@ -1,4 +1,4 @@
-"""The clock is set back an hour, or forward a day: what was decided last still counts last, and nobody waits for long."""
+"""The clock is set back an hour, or forward a day: what was decided last counts last, and nobody waits for long."""
 
 import datetime as datetime_module
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fault_table import faults
 from small_bot import KEY, SmallBot, row
 
 from chatbot_assets.deploy.life import take_back
@@ -72,3 +73,4 @@ def test_after_the_clock_has_jumped_a_file_is_read_and_a_failed_refresh_is_tried
     assert state.queue_is_due or jump < timedelta(0)
     assert bot.refresh().success and bot.state.stale == ()
     assert bot.live and bot.live.model_id == bot.record("models").data_version
+    assert faults()["the clock is set back an hour, or forward a day"].seen == "nothing"
