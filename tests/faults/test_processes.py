@@ -36,7 +36,7 @@ def test_a_daemon_that_is_killed_between_ticks_and_during_a_refresh_misses_and_d
     bot.land("landed-meanwhile.jsonl", [row("Where is my umbrella", "weather")])
     before = len(texts(bot))
     daemon.start()
-    wait_for(lambda: bot.lake.is_being_written(KEY), seconds=120, every=0.02)
+    wait_for(lambda: bot.lake.is_being_written(KEY), seconds=300, every=0.02)
     daemon.kill()
     wait_for(lambda: not bot.lake.is_being_written(KEY))
     folder = bot.lake.bot_folder(KEY)
@@ -45,7 +45,7 @@ def test_a_daemon_that_is_killed_between_ticks_and_during_a_refresh_misses_and_d
         assert_seen(fault, dataclasses.replace(bot.state, gather_until=None).waits_for(datetime.now(UTC)) or "")
         attempts.restore(folder, dataclasses.replace(attempt, at=attempt.at - timedelta(minutes=1)))  # a minute later
     daemon.start()
-    wait_for(lambda: bot.state.stale == () and not bot.lake.is_being_written(KEY), seconds=120, every=0.2)
+    wait_for(lambda: bot.state.stale == () and not bot.lake.is_being_written(KEY), seconds=300, every=0.2)
     assert len(texts(bot)) == before + 1
     assert bot.live and bot.live.model_id == bot.record("models").data_version
 
