@@ -24,7 +24,7 @@ from small_bot import SmallBot
 from chatbot_assets.commands.refresh import why_failed
 from resources.lakehouse import LakeTable
 
-SECONDS = 300
+SECONDS = 120
 """What a refresh may take on a machine that is shared."""
 CAP_DAC_OVERRIDE = 1
 """The capability by which root writes what its permissions forbid (linux/capability.h)."""
