@@ -42,6 +42,7 @@ def die() -> None:
 def fill_the_disk() -> None:
     """From now on this process can write nothing, as on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())  # a test's output is a file, too
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
 
 
