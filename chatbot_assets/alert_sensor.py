@@ -18,7 +18,7 @@ AT_ONCE = 5
 
 @dg.sensor(minimum_interval_seconds=EVERY_SECONDS, default_status=dg.DefaultSensorStatus.RUNNING)
 def alerts(context: dg.SensorEvaluationContext, home: dg.ResourceParam[Home]) -> dg.SensorResult:
-    """Posts one JSON object to the webhook for each bot that was blocked, healed or found damaged, or was given another deployment.
+    """Posts one JSON object to the webhook for each bot that was blocked, healed, found damaged or deployed anew.
 
     The cursor holds what was announced of each bot, and advances only with what the webhook has taken. The first tick
     takes deployments as known and announces the bots that are blocked or failed their verification.

@@ -116,10 +116,11 @@ class BotState:
 
     def waits_for(self, now: datetime) -> str | None:
         """In words, what a needed refresh still waits for; None when it can start."""
-        if self.retry_at is not None and now < self.retry_at:
+        began = self.attempt.at if self.attempt else now
+        if self.retry_at is not None and began <= now < self.retry_at:  # not before: then the clock was set back
             again = f"trying again at {self.retry_at:%H:%M:%S} UTC"
             return f"blocked: {self.blocked}; {again}" if self.blocked else f"{again}; {_failure(self.attempt)}"
-        if self.gather_until is not None and now < self.gather_until:
+        if self.gather_until is not None and now < self.gather_until <= now + timedelta(seconds=GATHER_SECONDS):
             return f"files are arriving; reading them at {self.gather_until:%H:%M:%S} UTC at the latest"
         if self.decide_until is not None and now < self.decide_until:
             return f"people are deciding; learning from it at {self.decide_until:%H:%M:%S} UTC unless they go on"
@@ -183,7 +184,9 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
     obstacle, blocked = _blocked(commits, {item.table for item in stale}, bool(unread)) or (None, None)
     held, retry_at = (None, None) if blocked else _held_by(attempt)
     queue = commits[REVIEW_QUEUE.name]
-    due = queue is None or datetime.now(UTC) - queue.committed_at >= timedelta(minutes=bot.review.every_minutes)
+    age = datetime.now(UTC) - queue.committed_at if queue else None
+    # One from the future was made before the clock was set back.
+    due = age is None or not timedelta(0) <= age < timedelta(minutes=bot.review.every_minutes)
     return BotState(
         key=bot.key,
         commits=commits,

@@ -1,19 +1,24 @@
 """Models as rows: packs a folder of files into chunks, and unpacks a model once into a content-addressed cache."""
 
 import hashlib
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
 import pyarrow as pa
 
 from resources.lakehouse import LakeError, LakeTable
+from resources.remembered import Remembered, fingerprint
 
 CHUNK_BYTES = 8 * 1024 * 1024
 """Cells stay far below the 128 MiB that Sail refuses."""
+logger = logging.getLogger(__name__)
+_hashed: Remembered[str] = Remembered()
 
 
 def file_hashes(folder: Path) -> dict[str, str]:
@@ -57,12 +62,18 @@ def holds(table: LakeTable, identity: str) -> bool:
 def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
     """The folder with a model's files, from the cache or, the first time, from the lake.
 
+    A model whose files in the cache are no longer those of its name is unpacked anew. Files are hashed once in a
+    process, and again when one has changed.
+
     Raises:
         LakeError: when the lake does not hold the model whole and unchanged.
     """
     target = cache / "models" / identity
     if target.exists():
-        return target
+        if _is_whole(target, identity):
+            return target
+        logger.warning("the files of model %s in the cache are not its own; they are unpacked anew", identity)
+        _remove(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpacking-"))
     try:
@@ -78,6 +89,23 @@ def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return target
+
+
+def _is_whole(folder: Path, identity: str) -> bool:
+    """Whether a folder's files are still those of the model."""
+    try:
+        files = sorted(path for path in folder.rglob("*") if path.is_file())
+        return _hashed.get(folder, fingerprint(*files), lambda: model_id(file_hashes(folder))) == identity
+    except FileNotFoundError:
+        return False
+
+
+def _remove(folder: Path) -> None:
+    """Takes a folder away at once; a process that has mapped its files keeps them."""
+    with suppress(OSError):  # another process was first
+        gone = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".unpacking-"))
+        os.rename(folder, gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
 
 def _write_files(models: LakeTable, identity: str, folder: Path) -> None:

@@ -131,3 +131,22 @@ def _cause(error: Any) -> str:
         error = error.cause
     line: str = error.message.strip().splitlines()[0]
     return line.removeprefix(f"{LakeError.__module__}.").removeprefix(f"{LakeError.__name__}: ")
+
+
+def _assets(result: Any) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for event in result.get_asset_materialization_events():
+        metadata = {name: value.value for name, value in event.materialization.metadata.items()}
+        found[event.asset_key.path[-1]] = {
+            "seconds": metadata["seconds"],
+            "peak_memory_mb": metadata["peak_memory_mb"],
+            "modules": metadata["modules"],
+            "rows_in": metadata["rows_in"],
+            "rows_computed": metadata["rows_computed"],
+            "rows_reused": metadata["rows_reused"],
+            "rows": metadata["dagster/row_count"],
+            "version": metadata["delta_version"],
+            "data_version": metadata["data_version"],
+            "committed": metadata["committed"],
+        }
+    return {name: found[name] for name in NAMES if name in found}

@@ -1,8 +1,9 @@
 """Brings a deployment from another home's lake into this one: from staging to production, bit for bit.
 
 The model's rows, what its evaluation found and the deployment's record are copied as they are, so the deployment has
-the same id in both lakes. What explains its answers comes along as replicas of the tables behind it. Here it begins its life anew: it is a candidate, this machine asks it what its evaluation
-asked, and it goes live by the policy of this home's bot file, or is rejected.
+the same id in both lakes. What explains its answers comes along as replicas of the tables behind it. Here it begins its
+life anew: it is a candidate, this machine asks it what its evaluation asked, and it goes live by the policy of this
+home's bot file, or is rejected.
 """
 
 import json

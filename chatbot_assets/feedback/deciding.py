@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -134,7 +134,7 @@ def _append(lake: Lake, key: str, make: Any) -> list[dict[str, Any]]:
         for _ in range(ATTEMPTS):
             log = DecisionLog.of(table)
             last = log.update()
-            rows: list[dict[str, Any]] = make(log, datetime.now(UTC))
+            rows: list[dict[str, Any]] = make(log, _moment(log))
             staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
             change = table.append(staged, rows_computed=len(rows))
             record = Record.of(change, Signature(), code_revision=code_revision())
@@ -160,6 +160,12 @@ def _in_turn(lake: Lake, key: str) -> Iterator[None]:
 def _identity(turn_ids: Sequence[str], action: str, reviewer: str, at: datetime) -> str:
     identity = json.dumps([list(turn_ids), action, reviewer, at.isoformat()])
     return hashlib.sha256(identity.encode()).hexdigest()[:32]
+
+
+def _moment(log: DecisionLog) -> datetime:
+    """Now, or just after the last decision when the clock was set back: the one that is made last is in force."""
+    now = datetime.now(UTC)
+    return max(now, log.last_at + timedelta(microseconds=1)) if log.last_at else now
 
 
 def _check(decision: Decision) -> None:

