@@ -225,7 +225,7 @@ def test_people_sign_in_with_tenant_name_and_password(administrator: TestClient)
         ("acme", "nobody", GOOD),
         ("nobody", "admin", GOOD),
         ("", "", ""),
-        ("é", "\x00", "\ud800"),
+        ("é", "\x00", "\n"),
     ],
 )
 def test_every_mistake_at_sign_in_says_the_same(
@@ -377,6 +377,15 @@ def test_no_route_fails_whatever_is_sent(app: Any, address: str, tokens: dict[st
         if operation.body:
             wrong()
     assert tried > 200
+
+
+@pytest.mark.parametrize(
+    "body", [rb'{"session_id": "\ud800", "text": "hi \udc00"}', b"{", b"\xff", b"[" * 60_000, b"1e999"]
+)
+@pytest.mark.parametrize("path", [f"/v1/bots/{KEY}/chat", f"/v1/bots/{KEY}/verification", f"/v1/bots/{OTHER}/chat"])
+def test_a_body_that_is_no_text_is_refused(client: TestClient, headers: dict[str, str], path: str, body: bytes) -> None:
+    sent = headers | {"Content-Type": "application/json"}
+    assert 400 <= client.post(path, content=body, headers=sent).status_code < 500
 
 
 def test_no_form_fails_whatever_is_in_it(administrator: TestClient, app: Any) -> None:
