@@ -19,6 +19,8 @@ from small_bot import KEY, OTHER, SECRET, SmallBot
 from test_pages import OWN, csrf
 from test_people import GOOD
 
+from chatbot_assets.auditing import note_events
+from chatbot_assets.feedback.deciding import Decision, write_decision
 from resources.audit import AuditLog
 from resources.lakehouse import Lake
 from resources.tenancy import NotYoursError, TenantLake, owns
@@ -201,6 +203,21 @@ def test_the_audit_log_of_a_tenant_names_no_other(administrator: TestClient, ser
     entries = list(AuditLog(served.home.root, "acme").entries())
     assert entries and {entry["tenant"] for entry in entries} == {"acme"}
     assert "globex" not in str(entries)
+
+
+def test_deployments_and_decisions_are_noted_once_whoever_made_them(served: SmallBot) -> None:
+    (turn, *_) = served.rows("dialogues", "turn_id", "text")
+    write_decision(Lake(served.home.lake), KEY, Decision((turn["turn_id"],), "exclude", None, None, "kim", "why not"))
+    note_events(served.home, "acme")
+    log = note_events(served.home, "acme")
+    noted = [entry for entry in log.entries() if entry["how"] == "table"]
+    assert [entry["event"] for entry in noted][-2:] == ["deployment_live", "decision"]
+    assert served.live and noted[-2]["about"] == served.live.deployment_id
+    assert (noted[-1]["actor"], noted[-1]["bot"]) == ("kim", KEY)
+    assert len({entry["row"] for entry in noted}) == len(noted)
+    assert log.check().problem is None
+    text = log.path.read_text(encoding="utf-8")
+    assert OTHER not in text and turn["text"] not in text and "why not" not in text
 
 
 def test_what_is_counted_names_no_tenant_and_is_for_this_machine_alone(client: TestClient, their_turn: str) -> None:
