@@ -32,7 +32,7 @@ def run(key: str, *, reason: str, actor: str | None) -> dict[str, Any]:
         put_live(table, past, waiting, actor=actor or getpass.getuser(), reason=reason)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     return {
         "bot": key,
         "deployment_id": waiting["deployment_id"],

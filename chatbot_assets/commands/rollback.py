@@ -43,7 +43,7 @@ def run(key: str, *, to: str | None, reason: str, actor: str | None) -> dict[str
         roll_back(table, past, target.deployment_id, actor=actor or getpass.getuser(), reason=reason)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     return {
         "bot": key,
         "deployment_id": target.deployment_id,
