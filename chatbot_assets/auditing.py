@@ -16,8 +16,8 @@ DEPLOYED = ("event_id", "deployment_id", "event", "at", "actor")
 DECIDED = ("decision_id", "turn_ids", "action", "decided_at", "reviewer")
 
 
-def note_events(home: Home, tenant: str) -> AuditLog:
-    """Brings a tenant's log up to date with its bots' tables, and gives it.
+def note_events(home: Home, tenant: str, name: str = "*") -> AuditLog:
+    """Brings a tenant's log up to date with the tables of its bots, or of the bot of that name, and gives it.
 
     Raises:
         LakeError: when a table cannot be read.
@@ -25,7 +25,7 @@ def note_events(home: Home, tenant: str) -> AuditLog:
     """
     log, lake = AuditLog(home.root, tenant), Lake(home.lake)
     found = []
-    for folder in sorted(home.lake.glob(f"{tenant}/*/")):
+    for folder in sorted(home.lake.glob(f"{tenant}/{name}/")):
         key = f"{tenant}.{folder.name}"
         found += [_deployed(key, row) for row in _rows(lake.table(key, "deployments"), DEPLOYED)]
         found += [_decided(key, row) for row in _rows(lake.table(key, "review_decisions"), DECIDED)]

@@ -81,7 +81,7 @@ def watch_deployments(
         metadata=_live_again(back_to),
     )
     watched = watch(Lake(home.lake), key, limits.watch, actor)
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     yield dg.AssetCheckResult(
         asset_key=DEPLOYMENTS.name,
         check_name=NO_WORSE_THAN_BEFORE,

@@ -35,7 +35,7 @@ def run(
         row = write_decision(Lake(home.lake), key, decision, new_intent=new_intent, again=again)
     except DecisionError as error:
         raise UserError(str(error)) from None
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     return {"bot": key, **row}
 
 

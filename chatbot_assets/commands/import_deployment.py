@@ -40,7 +40,7 @@ def run(key: str, source: Path, *, deployment: str | None, reason: str | None, a
             )
     except (TransferError, ConflictError) as error:
         raise UserError(str(error)) from None
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     return {"bot": key, "from": str(source), **asdict(done)}
 
 

@@ -49,7 +49,7 @@ def run(key: str, *, reason: str, actor: str | None, canary: bool = False, to: s
             put_live(table, past, event, actor=who, reason=reason)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     trial = history(table).trial if canary else None
     return {"bot": key, "deployment_id": identity, "before": live, "canary_share": trial.share if trial else None}
 

@@ -56,7 +56,7 @@ def run(key: str, *, to: str | None, reason: str, actor: str | None) -> dict[str
         roll_back(table, past, target.deployment_id, actor=who, reason=reason, trial_too=True)
     except ConflictError:
         raise UserError(who_was_first(key, table)) from None
-    note_events(home, key.partition(".")[0])
+    note_events(home, *key.split("."))
     return _report(key, target, live, reason, ended=trial.kind if trial else None)
 
 

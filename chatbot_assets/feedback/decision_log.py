@@ -87,8 +87,7 @@ class DecisionLog:
             self._undone_by[row["undoes"]] = row
 
     def _forget(self) -> None:
-        self.last_at: datetime | None = None
-        """When the newest decision was made."""
+        self.last_at = None
         self._rows: dict[str, Row] = {}
         self._of_turn: dict[str, list[str]] = defaultdict(list)
         self._undone_by: dict[str, Row] = {}

@@ -9,6 +9,10 @@ from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first
 from serving.app import create_app
 from serving.tokens import ensure_tokens
 
+PAYLOAD = "<img src=x onerror=alert(1)><script>alert(2)</script>"
+"""What must be shown as text wherever somebody could bring it in."""
+PAYLOAD_NAME = "<img src=x onerror=alert(3)>"
+"""The same as a file's name, which holds no slash."""
 __all__ = ["bot", "client", "configured", "first", "headers", "served", "tokens"]
 
 
@@ -17,8 +21,11 @@ def served(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathF
     """A home with the small bot and one of another tenant, whose answers are its own business."""
     copy = first[0].copy(tmp_path_factory.mktemp("served"))
     other = SmallBot(copy.root, OTHER)
-    other.configure(description="Help for Globex")
-    other.land("home.jsonl", [found | {"answer": SECRET} for found in small_rows()])
+    other.configure(description=f"Help for Globex {PAYLOAD}")
+    hostile = [found for found in small_rows() if found["intent"] == "weather"]
+    rows = [found | {"answer": SECRET} for found in small_rows() if found not in hostile]
+    rows += [found | {"text": f"{found['text']} {PAYLOAD}", "answer": f"Rain {PAYLOAD}"} for found in hostile]
+    other.land(f"home {PAYLOAD_NAME}.jsonl", rows)
     assert other.refresh().success
     return copy
 

@@ -33,6 +33,7 @@ class Provider:
     asked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.keys["ES256"] = ECKey.generate_key("P-256")
         for key in self.keys.values():
             key.ensure_kid()
         self.published = dict(self.keys)
@@ -77,9 +78,7 @@ def provider() -> Iterator[Provider]:
             address = urlsplit(self.path)
             if address.path == "/.well-known/openid-configuration":
                 places = {"authorization_endpoint": "authorize", "token_endpoint": "token", "jwks_uri": "keys"}
-                self.answer(
-                    {"issuer": found.issuer} | {name: f"{found.issuer}/{path}" for name, path in places.items()}
-                )
+                self.answer({"issuer": found.issuer} | {name: f"{found.issuer}/{at}" for name, at in places.items()})
             elif address.path == "/keys":
                 self.answer({"keys": [key.as_dict(private=False) for key in found.published.values()]})
             elif address.path == "/authorize":

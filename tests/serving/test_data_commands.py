@@ -7,6 +7,7 @@ from small_bot import KEY, SmallBot, row, small_rows
 from test_commands import call
 
 from chatbot_assets.bot import bot_file, load_bot
+from serving.people.directory import Directory
 
 WRONG = [row(f"How do I rent bicycle number {number}", "bicycle") for number in range(12)]
 
@@ -95,11 +96,14 @@ def test_tokens_that_were_asked_for_come_back_for_their_owner_alone(tmp_path: Pa
     bot, other = SmallBot(tmp_path), SmallBot(tmp_path / "other")
     bot.home.root.mkdir()
     (bot.home.root / "tokens.json").write_text('{"acme": "secret"}', encoding="utf-8")
-    archive = str(tmp_path / "home.tar.gz")
+    made = Directory(bot.home).tokens.make("acme", "shop", ["chat"], by="a test")
+    archive, without = str(tmp_path / "home.tar.gz"), str(tmp_path / "without.tar.gz")
     assert call(bot, "backup", archive, "--with-tokens", "--json").report["with_tokens"] is True
     assert call(other, "restore", archive, "--json").report["with_tokens"] is True
-    tokens = other.home.root / "tokens.json"
+    tokens, people = other.home.root / "tokens.json", other.home.root / "people.sqlite"
     assert "secret" in tokens.read_text(encoding="utf-8") and tokens.stat().st_mode & 0o077 == 0
+    assert people.stat().st_mode & 0o077 == 0 and Directory(other.home).tokens.find(made)
+    assert call(bot, "backup", without, "--json").report["files"] == 0
 
 
 # -- inspect and init-bot -----------------------------------------------------------------------------------------

@@ -115,3 +115,11 @@ def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
     links = LINK.findall(FENCED.sub("", document.read_text(encoding="utf-8")))
     own = [link for link in links if not re.match(r"[a-z]+:", link)]
     assert [problem for link in own if (problem := missing_target(document, link))] == []
+
+
+def test_each_security_item_names_a_test_that_exists() -> None:
+    items = sections(read("docs/security.md"))["What applies of ASVS level 2"]
+    named = re.findall(r"\| `(test_\w+)` \|$", items, re.MULTILINE)
+    tests = "".join(path.read_text(encoding="utf-8") for path in (PROJECT / "tests").rglob("test_*.py"))
+    assert len(named) == len(re.findall(r"^\| \d", items, re.MULTILINE)) > 20
+    assert [name for name in named if f"def {name}(" not in tests] == []
