@@ -314,7 +314,7 @@ def test_accepted_code_is_not_stale_and_its_rows_are_not_computed_again(
     fresh.write_module("own_normal", NORMALISER.format(" + ''"))
     assert set(fresh.stale()) == {"utterances", "paraphrase_candidates", "deployments", "review_queue"}
 
-    for name in ("utterances", "paraphrase_candidates", "deployments"):
+    for name in ("utterances", "paraphrase_candidates", "deployments", "review_queue"):
         found = accept_code(fresh.table(name), code_versions(TABLES[name], fresh.bot), "kim", "the same result")
         assert found == ["process.normaliser"]
     assert fresh.stale() == {}
