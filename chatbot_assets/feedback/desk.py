@@ -17,7 +17,7 @@ from chatbot_assets.feedback.asking import Outcome, outcomes
 from chatbot_assets.feedback.decision_log import DecisionLog
 from chatbot_assets.feedback.effect import Asked, Effect, Forecast
 from chatbot_assets.feedback.suspects import LABEL_COLUMNS, UTTERANCE_COLUMNS, suspects
-from chatbot_assets.process.decisions import COLUMNS, LANDED, MODIFY, SERVED, in_force
+from chatbot_assets.process.decisions import MODIFY, SERVED
 from chatbot_assets.tables import REVIEW_QUEUE
 from resources.environment import Home
 from resources.lakehouse import Lake
@@ -33,23 +33,21 @@ def waiting(lake: Lake, key: str) -> pa.Table:
 
     What was decided on since the queue was made is gone already, and what was put off is marked so.
     """
-    versions = _versions(lake, key, "review_queue", "utterances", "labels", "review_decisions")
-    return _waiting.get((lake.root, key), versions, lambda: _read_waiting(lake, key))
+    rows = _queued.get(
+        (lake.root, key), _versions(lake, key, "review_queue", "utterances", "labels"), lambda: _read_queued(lake, key)
+    )
+    decided = DecisionLog.of(lake.table(key, "review_decisions")).in_force()
+    settled = pa.array([name for name, one in decided.items() if one.is_settled], pa.string())
+    held = pa.array([name for name, one in decided.items() if not one.is_settled], pa.string())
+    rows = rows.filter(pc.invert(pc.is_in(rows.column("turn_id"), value_set=settled)))
+    marks = pc.is_in(rows.column("turn_id"), value_set=held)
+    return rows.set_column(rows.schema.get_field_index("on_hold"), "on_hold", marks)
 
 
-def _read_waiting(lake: Lake, key: str) -> pa.Table:
-    log = DecisionLog.of(lake.table(key, "review_decisions"))
+def _read_queued(lake: Lake, key: str) -> pa.Table:
     queue = lake.table(key, "review_queue").arrow(SHOWN)
-    decided = in_force(lake.table(key, "review_decisions").arrow(COLUMNS)) if log.newest(1) else {}
-    settled = pa.array([name for name, one in decided.items() if one.source == SERVED and one.is_settled], pa.string())
-    held = pa.array([name for name, one in decided.items() if one.source == SERVED and not one.is_settled], pa.string())
-    queue = queue.filter(pc.invert(pc.is_in(queue.column("turn_id"), value_set=settled)))
-    place = queue.schema.get_field_index("on_hold")
-    queue = queue.set_column(place, "on_hold", pc.is_in(queue.column("turn_id"), value_set=held))
     doubtful = suspects(
-        lake.table(key, "utterances").arrow(UTTERANCE_COLUMNS),
-        lake.table(key, "labels").arrow(LABEL_COLUMNS),
-        {name for name, one in decided.items() if one.source == LANDED and one.is_settled},
+        lake.table(key, "utterances").arrow(UTTERANCE_COLUMNS), lake.table(key, "labels").arrow(LABEL_COLUMNS)
     )
     rows = pa.concat_tables([queue, pa.Table.from_pylist(doubtful, queue.schema)])
     return rows.sort_by([("priority", "descending"), ("turn_id", "ascending")])
@@ -121,7 +119,7 @@ def _ask_again(home: Home, lake: Lake, bot: Bot, most: int) -> list[Outcome]:
     from serving.bots import load_live
 
     live = load_live(home, bot.key)
-    decided = in_force(lake.table(bot.key, "review_decisions").arrow(COLUMNS)).values()
+    decided = DecisionLog.of(lake.table(bot.key, "review_decisions")).in_force().values()
     corrected = sorted(
         (one for one in decided if one.action == MODIFY and one.source == SERVED),
         key=lambda one: (one.decided_at, one.turn_id),
@@ -136,6 +134,6 @@ def _versions(lake: Lake, key: str, *names: str) -> tuple[Any, ...]:
     return tuple(commit.version if commit else -1 for commit in commits)
 
 
-_waiting: Remembered[pa.Table] = Remembered()
+_queued: Remembered[pa.Table] = Remembered()
 _desks: Remembered[Desk] = Remembered()
 _mended: Remembered[list[Outcome]] = Remembered()

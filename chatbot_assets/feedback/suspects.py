@@ -1,7 +1,7 @@
 """Labels that a person should look at: those that the judge doubts, and texts that stand under several intents."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -14,16 +14,15 @@ UTTERANCE_COLUMNS = ("utterance_id", "text", "intent", "excluded", "reviewed", "
 LABEL_COLUMNS = ("utterance_id", "quality", "verdict", "suggested_intent")
 
 
-def suspects(utterances: pa.Table, labels: pa.Table, settled: Set[str]) -> list[dict[str, Any]]:
+def suspects(utterances: pa.Table, labels: pa.Table) -> list[dict[str, Any]]:
     """Rows with columns of ``review_queue``, the most doubtful first, to be decided on like served turns.
 
     ``turn_id`` is the landed row that a decision is about, ``intent`` its label, ``score`` the label's quality (0 to 1)
-    and ``preset_intent`` the intent that fits better, if there is one. Rows that a person decided on are left out.
+    and ``preset_intent`` the intent that fits better, if there is one. Labels that a person decided on are left out.
 
     Args:
         utterances: rows with ``UTTERANCE_COLUMNS``.
         labels: rows with ``LABEL_COLUMNS``.
-        settled: the landed turns that decisions settle.
     """
     used = utterances.filter(
         pc.and_(pc.is_null(utterances.column("excluded")), pc.is_valid(utterances.column("intent")))
@@ -36,7 +35,7 @@ def suspects(utterances: pa.Table, labels: pa.Table, settled: Set[str]) -> list[
     found = [
         _row(row, verdicts.get(row["utterance_id"], {}), len(intents_of[row["text"]]) > 1)
         for row in rows
-        if not row["reviewed"] and not settled & set(row["sources"])
+        if not row["reviewed"]
     ]
     return sorted((row for row in found if row), key=lambda row: (-row["priority"], row["turn_id"]))
 

@@ -275,7 +275,8 @@ def test_a_changed_column_mapping_makes_files_with_rejected_rows_unread(fresh: W
 def test_a_changed_module_makes_the_tables_that_use_it_stale(fresh: World) -> None:
     fresh.write_module("own_normal", NORMALISER.format(".lower()"))
     reason = ["code of process.normaliser changed"]
-    assert fresh.stale() == {"utterances": reason, "paraphrase_candidates": reason, "deployments": reason}
+    users = ("utterances", "paraphrase_candidates", "deployments", "review_queue")
+    assert fresh.stale() == dict.fromkeys(users, reason)
     fresh.write_module("own_normal", "# the same again\n" + NORMALISER.format(""))
     assert fresh.stale() == {}
 
@@ -311,9 +312,9 @@ def test_accepted_code_is_not_stale_and_its_rows_are_not_computed_again(
     assert build() == (["hi"], 1)
     fresh.refresh([table.name for table in MATERIALISED if table.name != "utterances"])
     fresh.write_module("own_normal", NORMALISER.format(" + ''"))
-    assert set(fresh.stale()) == {"utterances", "paraphrase_candidates", "deployments"}
+    assert set(fresh.stale()) == {"utterances", "paraphrase_candidates", "deployments", "review_queue"}
 
-    for name in ("utterances", "paraphrase_candidates", "deployments"):
+    for name in ("utterances", "paraphrase_candidates", "deployments", "review_queue"):
         found = accept_code(fresh.table(name), code_versions(TABLES[name], fresh.bot), "kim", "the same result")
         assert found == ["process.normaliser"]
     assert fresh.stale() == {}
