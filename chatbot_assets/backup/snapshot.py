@@ -37,9 +37,9 @@ LOG_VERSION = re.compile(r"^(\d{20})\.")
 def copy_home(home: Home, writer: Writer, *, with_tokens: bool) -> dict[str, int]:
     """Adds a home and its bot files to an archive; gives the pinned version of every table.
 
-    Names in the archive begin with ``home/`` and ``bots/``. ``SECRETS`` come only when asked for. The folders ``cache``,
-    ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later. What an erasure under way has
-    found (``erasing``) stays here.
+    Names in the archive begin with ``home/`` and ``bots/``. ``SECRETS`` come only when asked for. The folders
+    ``cache``, ``logs`` and ``journal`` do not: what the last one holds is in a table a moment later. What an erasure
+    under way has found (``erasing``) stays here.
 
     Raises:
         ArchiveError: when a table lacks a file, or a landing file is still being written.
