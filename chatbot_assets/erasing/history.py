@@ -29,6 +29,8 @@ SHARED = ("sources", "text_keys")
 """Lists of which others' rows lose the person's entries; any other row that holds a marker is the person's."""
 PAIRED = ("turn_ids", "texts")
 """The same for decisions, where the two lists go together."""
+WHOLE = ("user_id", "text", "raw")
+"""The columns in which a value that is too short for a search among bytes tells whose a row is."""
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,13 @@ def _marked(column: pa.Array, name: str, own_ids: pa.Array, markers: Markers) ->
         places = set(parents.filter(_marked(flat, "", own_ids, markers)).to_pylist())
         return pa.array([place in places for place in range(len(column))], pa.bool_())
     if pa.types.is_string(column.type):
-        whole = sorted(markers.telling | (markers.whole if name in ("text", "raw", "user_id") else set()))
+        whole = sorted(markers.telling | (markers.whole if name in WHOLE else set()))
         found = pc.is_in(column, value_set=pa.array(whole, pa.string()))
         if name.endswith("_id"):
             found = pc.or_(found, pc.is_in(column, value_set=own_ids))
         data = column_bytes(column)
-        for marker in markers.telling:
-            if marker.encode() in data:
+        for marker in markers.telling if markers.is_in(data) else ():
+            if marker.encode("utf-8", "surrogatepass") in data:
                 found = pc.or_(found, pc.fill_null(pc.match_substring(column, marker), False))
         return found
     return nothing
@@ -145,6 +147,18 @@ def _shared(
     for name in names:
         changed[name] = pa.array(columns[name], rows.schema.field(name).type)
     return changed, pa.array(emptied, pa.bool_())
+
+
+def whole_values_left(table: LakeTable, markers: Markers) -> list[Path]:
+    """The data files, of whichever version, in which a user or a text is one of the markers too short for a search."""
+    short = pa.array(sorted(markers.whole), pa.string())
+    found = []
+    for path in data_files(table) if markers.whole else ():
+        columns = [name for name in pq.read_schema(path).names if name in WHOLE]
+        values = pq.read_table(path, columns=columns).columns
+        if any(pc.any(pc.is_in(column.cast(pa.string()), value_set=short)).as_py() for column in values):
+            found.append(path)
+    return found
 
 
 def trim_log(table: LakeTable, active: set[str], markers: Markers) -> int:
