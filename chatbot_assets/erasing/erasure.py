@@ -13,7 +13,7 @@ from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import mark_erased
 from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.erasing.elsewhere import clear_beside, clear_cache
-from chatbot_assets.erasing.history import forget, whole_values_left
+from chatbot_assets.erasing.history import forget, short_values_left
 from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.erasing.receipt import FOLDER, keep, sign, signing_key, subject_hash
 from chatbot_assets.erasing.search import Searched, holds_marker, search
@@ -101,7 +101,7 @@ def erase(
         say("searching every byte of the home")
         searched = search(home.root, found.markers, skip)
         for name in TABLES:
-            left = whole_values_left(lake.table(key, name), found.markers)
+            left = short_values_left(lake.table(key, name), found)
             searched.places += [path.relative_to(home.root).as_posix() for path in left]
     places = _own_places(home, key, searched, user_id)
     receipt = sign(
@@ -129,7 +129,7 @@ def erase(
             },
             "search": {
                 "markers": len(found.markers.telling),
-                "too_short_for_bytes": len(found.markers.whole),
+                "too_short_for_bytes": len(found.markers.whole | (found.names - found.markers.telling)),
                 "files": searched.files,
                 "bytes": searched.bytes,
                 "found_in": [_hidden(name, found.markers) for name in places["own"]],

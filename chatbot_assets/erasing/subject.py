@@ -59,9 +59,16 @@ class Found:
 
     @property
     def markers(self) -> Markers:
-        """What must not be left anywhere."""
+        """What must not be left anywhere. Names too short for a search are not among them: see :meth:`short`."""
         ids = self.ids | self.turns | self.rejected | self.decisions | self.utterances | self.names
-        return Markers.of(ids, self.texts)
+        found = Markers.of(ids, self.texts)
+        return Markers(found.telling, found.whole - self.names)
+
+    def short(self, column: str) -> frozenset[str]:
+        """The values of a table's column that are the person's although they are too short for a search."""
+        if column == "user_id":
+            return frozenset(self.names)
+        return self.markers.whole if column in ("text", "raw") else frozenset()
 
     def join(self, other: "Found") -> None:
         """Adds what was found earlier, before the search was interrupted."""
