@@ -87,7 +87,7 @@ def _without(rows: pa.Table, found: Found, markers: Markers, models: frozenset[s
             column = column.cast(pa.string())
         if name in (*SHARED, *PAIRED):
             continue
-        gone = pc.or_(gone, _marked(column, own_ids, markers, found.short(name), is_id=name.endswith("_id")))
+        gone = pc.or_(gone, _marked(column, own_ids, markers, found.short(name, markers), is_id=name.endswith("_id")))
     shared = [name for name in (*SHARED, *PAIRED) if name in rows.column_names]
     lists, emptied = _shared(rows, shared, found, markers)
     gone = pc.or_(gone, emptied)
@@ -155,9 +155,9 @@ def _shared(
 
 def short_values_left(table: LakeTable, found: Found) -> list[Path]:
     """The data files, of whichever version, that hold values of the person's that are too short for a search."""
-    left = []
+    left, markers = [], found.markers
     for path in data_files(table):
-        wanted = {name: found.short(name) for name in pq.read_schema(path).names}
+        wanted = {name: found.short(name, markers) for name in pq.read_schema(path).names}
         columns = [name for name, values in wanted.items() if values]
         if any(
             pc.any(pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(wanted[name]), pa.string()))).as_py()

@@ -64,11 +64,11 @@ class Found:
         found = Markers.of(ids, self.texts)
         return Markers(found.telling, found.whole - self.names)
 
-    def short(self, column: str) -> frozenset[str]:
+    def short(self, column: str, markers: Markers) -> frozenset[str]:
         """The values of a table's column that are the person's although they are too short for a search."""
         if column == "user_id":
             return frozenset(self.names)
-        return self.markers.whole if column in ("text", "raw") else frozenset()
+        return markers.whole if column in ("text", "raw") else frozenset()
 
     def join(self, other: "Found") -> None:
         """Adds what was found earlier, before the search was interrupted."""
