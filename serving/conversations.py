@@ -48,7 +48,15 @@ class Conversations:
         ``progress`` says in the same commit how far what comes from some sources is in the table, for :meth:`progress`.
         """
         self._add_missing_columns()
-        self._opened = self._table.append_rows(turns, progress, self._opened)
+        from deltalake.exceptions import CommitFailedError
+
+        try:
+            self._opened = self._table.append_rows(turns, progress, self._opened)
+        except CommitFailedError:
+            if self._opened is None:
+                raise
+            # Rows were taken out of the table since it was opened: nothing of this was written.
+            self._opened = self._table.append_rows(turns, progress)
 
     def progress(self, source: str) -> int:
         """How far what comes from a source is in the table; 0 when nothing of it is."""

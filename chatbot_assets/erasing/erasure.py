@@ -13,7 +13,7 @@ from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import mark_erased
 from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.erasing.elsewhere import clear_beside, clear_cache
-from chatbot_assets.erasing.history import forget
+from chatbot_assets.erasing.history import forget, short_values_left
 from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.erasing.receipt import FOLDER, keep, sign, signing_key, subject_hash
 from chatbot_assets.erasing.search import Searched, holds_marker, search
@@ -100,6 +100,9 @@ def erase(
         beside = clear_beside(home, key, found.markers, skip | frozenset((home.root / FOLDER).glob("*")))
         say("searching every byte of the home")
         searched = search(home.root, found.markers, skip)
+        for name in TABLES:
+            left = short_values_left(lake.table(key, name), found)
+            searched.places += [path.relative_to(home.root).as_posix() for path in left]
     places = _own_places(home, key, searched, user_id)
     receipt = sign(
         home.root,
@@ -126,7 +129,7 @@ def erase(
             },
             "search": {
                 "markers": len(found.markers.telling),
-                "too_short_for_bytes": len(found.markers.whole),
+                "too_short_for_bytes": len(found.markers.whole | (found.names - found.markers.telling)),
                 "files": searched.files,
                 "bytes": searched.bytes,
                 "found_in": [_hidden(name, found.markers) for name in places["own"]],

@@ -87,7 +87,7 @@ def _without(rows: pa.Table, found: Found, markers: Markers, models: frozenset[s
             column = column.cast(pa.string())
         if name in (*SHARED, *PAIRED):
             continue
-        gone = pc.or_(gone, _marked(column, name, own_ids, markers))
+        gone = pc.or_(gone, _marked(column, own_ids, markers, found.short(name, markers), is_id=name.endswith("_id")))
     shared = [name for name in (*SHARED, *PAIRED) if name in rows.column_names]
     lists, emptied = _shared(rows, shared, found, markers)
     gone = pc.or_(gone, emptied)
@@ -98,23 +98,29 @@ def _without(rows: pa.Table, found: Found, markers: Markers, models: frozenset[s
     return rows.filter(pc.invert(gone))
 
 
-def _marked(column: pa.Array, name: str, own_ids: pa.Array, markers: Markers) -> pa.Array:
+def _marked(
+    column: pa.Array,
+    own_ids: pa.Array,
+    markers: Markers,
+    short: frozenset[str] = frozenset(),
+    *,
+    is_id: bool = False,
+) -> pa.Array:
     """Marks the cells that are the person's."""
     nothing = pa.array([False] * len(column), pa.bool_())
     if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
         flat, parents = pc.list_flatten(column), pc.list_parent_indices(column)
         if not pa.types.is_string(flat.type) or not len(flat):
             return nothing
-        places = set(parents.filter(_marked(flat, "", own_ids, markers)).to_pylist())
+        places = set(parents.filter(_marked(flat, own_ids, markers)).to_pylist())
         return pa.array([place in places for place in range(len(column))], pa.bool_())
     if pa.types.is_string(column.type):
-        whole = sorted(markers.telling | (markers.whole if name in ("text", "raw", "user_id") else set()))
-        found = pc.is_in(column, value_set=pa.array(whole, pa.string()))
-        if name.endswith("_id"):
+        found = pc.is_in(column, value_set=pa.array(sorted(markers.telling | short), pa.string()))
+        if is_id:
             found = pc.or_(found, pc.is_in(column, value_set=own_ids))
         data = column_bytes(column)
-        for marker in markers.telling:
-            if marker.encode() in data:
+        for marker in markers.telling if markers.is_in(data) else ():
+            if marker.encode("utf-8", "surrogatepass") in data:
                 found = pc.or_(found, pc.fill_null(pc.match_substring(column, marker), False))
         return found
     return nothing
@@ -145,6 +151,20 @@ def _shared(
     for name in names:
         changed[name] = pa.array(columns[name], rows.schema.field(name).type)
     return changed, pa.array(emptied, pa.bool_())
+
+
+def short_values_left(table: LakeTable, found: Found) -> list[Path]:
+    """The data files, of whichever version, that hold values of the person's that are too short for a search."""
+    left, markers = [], found.markers
+    for path in data_files(table):
+        wanted = {name: found.short(name, markers) for name in pq.read_schema(path).names}
+        columns = [name for name, values in wanted.items() if values]
+        if any(
+            pc.any(pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(wanted[name]), pa.string()))).as_py()
+            for name, column in zip(columns, pq.read_table(path, columns=columns).columns, strict=True)
+        ):
+            left.append(path)
+    return left
 
 
 def trim_log(table: LakeTable, active: set[str], markers: Markers) -> int:

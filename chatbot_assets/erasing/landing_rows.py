@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from chatbot_assets.collect.landing import UNREADABLE, RowError, accept, format_of, raw_rows
 from chatbot_assets.collect.sources import Sources
+from chatbot_assets.erasing.markers import is_telling_id
 
 LINE_END = re.compile(r"\r\n|\r|\n")
 
@@ -35,8 +36,14 @@ class OwnRows:
 
 
 def mentions(user_id: str) -> "re.Pattern[str]":
-    """Finds an identifier that stands for itself: neither a letter, a digit nor ``_`` or ``-`` touches it."""
-    return re.compile(rf"(?<![\w\-]){re.escape(user_id)}(?![\w\-])")
+    """Finds an identifier that stands for itself: neither a letter, a digit nor ``_`` or ``-`` touches it.
+
+    One that is too short or too common to say who is meant is found only as the value of a user's or an id's JSON key.
+    """
+    alone = rf"{re.escape(user_id)}(?![\w\-])"
+    if is_telling_id(user_id):
+        return re.compile(rf"(?<![\w\-]){alone}")
+    return re.compile(rf'"[^"]*(?:user|id)[^"]*"\s*:\s*"?{alone}', re.IGNORECASE)
 
 
 def own_rows(path: Path, user_id: str, sources: Sources) -> OwnRows:

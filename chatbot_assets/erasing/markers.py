@@ -9,6 +9,8 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
+from chatbot_assets.erasing.occurrence import Occurrence
+
 ERASED = "[erased]"
 """Takes the place of a text that cannot simply be left out."""
 ID_BYTES = 6
@@ -60,7 +62,11 @@ class Markers:
 
     def is_in(self, data: bytes) -> bool:
         """Whether some bytes hold a telling marker."""
-        return any(form in data for form in self.forms)
+        return self._occurrence.is_in(data)
+
+    @cached_property
+    def _occurrence(self) -> Occurrence:
+        return Occurrence(self.forms)
 
     def marks(self, text: str) -> bool:
         """Whether a value is one of the markers or holds a telling one."""

@@ -93,11 +93,10 @@ def _unpacked(data: bytes) -> bytes | None:
             return gzip.decompress(data)
         except (OSError, EOFError):
             return None
-    import zstandard
-
     try:
-        return zstandard.ZstdDecompressor().stream_reader(io.BytesIO(data), read_across_frames=True).read()
-    except zstandard.ZstdError:
+        with pa.CompressedInputStream(pa.BufferReader(data), "zstd") as stream:
+            return bytes(stream.read())
+    except (OSError, pa.ArrowException):
         return None
 
 

@@ -158,7 +158,9 @@ def amend_decisions(table: LakeTable, turns: set[str], note: Note) -> None:
 
 def _amend_conversations(table: LakeTable, found: Found, note: Note) -> None:
     """The person's turns leave; what was suggested to others stays, but for texts of the person's."""
-    from serving.conversations import Conversations
+    from deltalake.exceptions import CommitFailedError
+
+    from serving.conversations import ATTEMPTS, Conversations
 
     if table.last() is None:
         return
@@ -171,7 +173,13 @@ def _amend_conversations(table: LakeTable, found: Found, note: Note) -> None:
         for row in present.to_pylist()
         if row["turn_id"] not in found.served and (change := without_suggestions(row, markers))
     }
-    conversations.amend(changes)
+    for attempt in range(ATTEMPTS):
+        try:
+            conversations.amend(changes)
+            break
+        except CommitFailedError:  # the service wrote first
+            if attempt + 1 == ATTEMPTS:
+                raise
 
 
 def _empty_queue(table: LakeTable, found: Found, note: Note) -> None:

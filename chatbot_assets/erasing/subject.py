@@ -1,6 +1,7 @@
 """Finds a person in a bot's data: their own rows in every version, and what was derived from these rows alone."""
 
 import json
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +59,16 @@ class Found:
 
     @property
     def markers(self) -> Markers:
-        """What must not be left anywhere."""
+        """What must not be left anywhere. Names too short for a search are not among them: see :meth:`short`."""
         ids = self.ids | self.turns | self.rejected | self.decisions | self.utterances | self.names
-        return Markers.of(ids, self.texts)
+        found = Markers.of(ids, self.texts)
+        return Markers(found.telling, found.whole - self.names)
+
+    def short(self, column: str, markers: Markers) -> frozenset[str]:
+        """The values of a table's column that are the person's although they are too short for a search."""
+        if column == "user_id":
+            return frozenset(self.names)
+        return markers.whole if column in ("text", "raw") else frozenset()
 
     def join(self, other: "Found") -> None:
         """Adds what was found earlier, before the search was interrupted."""
@@ -97,9 +105,11 @@ def landing_files(home: Home, key: str) -> list[Path]:
 
 def find(home: Home, lake: Lake, bot: Bot, user_id: str) -> tuple[Found, list[OwnRows]]:
     """What a bot holds of a person, and their rows in landing files. The caller holds the bot's tables."""
-    finder = _Finder(lake, bot.key, Found(user_id, set(names_of(home.root, bot.tenant, user_id))))
+    landed_as = unicodedata.normalize("NFC", user_id)
+    names = {landed_as, *names_of(home.root, bot.tenant, user_id)}
+    finder = _Finder(lake, bot.key, Found(user_id, names))
     finder.own()
-    landing = [own_rows(path, user_id, bot.sources) for path in landing_files(home, bot.key)]
+    landing = [own_rows(path, landed_as, bot.sources) for path in landing_files(home, bot.key)]
     landing = [rows for rows in landing if rows.lines]
     found = finder.found
     found.files = {rows.path.relative_to(home.landing(bot.key)).as_posix(): len(rows.lines) for rows in landing}

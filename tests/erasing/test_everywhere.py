@@ -148,3 +148,13 @@ def test_a_tenants_file_holds_for_all_its_bots_but_for_what_a_bot_says_itself(
     tenant_file(home.bots, "acme.one").write_text("deploy: {policy: manual}\n")
     with pytest.raises(BotError, match=r"_tenant.yaml: deploy: unknown; allowed: retention, privacy"):
         load_bot(home.bots, "acme.one")
+
+
+def test_an_id_that_is_only_a_number_takes_nothing_from_others_who_say_that_number(bot: SmallBot) -> None:
+    said = [("7", "parcel seven is not here at all"), (OTHER, "7"), (OTHER, "and what about another bill then")]
+    serve(bot, *(turn(text, user, f"s-{number}") for number, (user, text) in enumerate(said)))
+    receipt = erase(bot, "7")
+    assert receipt["complete"] and receipt["search"]["too_short_for_bytes"] == 2, "the id, and the session's"
+    assert sorted(found["text"] for found in bot.rows("conversations")) == ["7", "and what about another bill then"]
+    versions = range(bot.table("conversations").last().version + 1)  # type: ignore[union-attr]
+    assert [len(bot.table("conversations").arrow(version=version)) for version in versions] == [0, 2, 2]

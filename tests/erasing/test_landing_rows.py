@@ -75,3 +75,9 @@ def test_a_line_that_cannot_be_read_is_theirs_when_it_names_them(tmp_path: Path)
     path = tmp_path / "bad.jsonl"
     path.write_text('{"text": "half", "user_id": "u-1"\n{"text": "half", "user_id": "u-12"\n{"user_id": "u-1"}\n')
     assert sorted(own_rows(path, "u-1", Sources()).lines) == [1, 3]
+
+
+def test_an_id_that_is_no_more_than_a_number_says_nothing_of_a_line_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text('{"turn": 7, "text": \n{"user_id": 7, "text": \n7, 7\n{"text": "fine", "user_id": "7"}\n')
+    assert sorted(own_rows(path, "7", Sources()).lines) == [2, 4]

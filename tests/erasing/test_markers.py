@@ -10,11 +10,11 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot_assets.erasing.markers import ERASED, Markers, redacted
+from chatbot_assets.erasing.occurrence import BLOCK, Occurrence
 from chatbot_assets.erasing.search import search
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), min_size=6, max_size=30).filter(
@@ -63,12 +63,19 @@ def test_what_is_too_short_or_too_common_is_looked_for_as_a_whole_value_alone() 
     assert redacted({"metadata": ["ok", "fine"]}, markers) == {"metadata": ["fine"]}
 
 
+def zstd(data: bytes) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
+        stream.write(data)
+    return bytes(sink.getvalue())
+
+
 def write_parquet(path: Path, text: str) -> None:
     pq.write_table(pa.table({"n": [1, 2], "lists": [["a"], [text]]}), path, compression="zstd")
 
 
 def write_binary_cells(path: Path, text: str) -> None:
-    cells = [zstandard.compress(f"a {text}".encode()), b""]
+    cells = [zstd(f"a {text}".encode()), b""]
     pq.write_table(pa.table({"data": pa.array(cells, pa.binary())}), path, compression="zstd")
 
 
@@ -92,7 +99,7 @@ def write_archive(path: Path, text: str) -> None:
     "write",
     [
         lambda path, text: path.write_bytes(gzip.compress(text.encode())),
-        lambda path, text: path.write_bytes(zstandard.compress(text.encode("utf-16"))),
+        lambda path, text: path.write_bytes(zstd(text.encode("utf-16"))),
         lambda path, text: path.with_name(f"{text}.txt").write_text("named so"),
         write_parquet,
         write_binary_cells,
@@ -105,3 +112,23 @@ def test_the_search_looks_into_what_is_compressed_packed_or_in_pages(tmp_path: P
     write(tmp_path / "file", text)  # type: ignore[operator]
     assert len(search(tmp_path, Markers.of([], [text])).places) == 1
     assert search(tmp_path, Markers.of([], ["where is my large parcel"])).places == []
+
+
+@given(
+    st.lists(st.binary(min_size=1, max_size=12), max_size=6),
+    st.lists(st.binary(max_size=40), max_size=6),
+    st.integers(0, 9),
+)
+def test_many_strings_are_found_wherever_they_stand(strings: list[bytes], parts: list[bytes], shift: int) -> None:
+    filler = bytes(range(256)) * 9
+    for data in (b"".join(parts), filler + b"x" * shift + b"".join(parts) + filler):
+        found = Occurrence(strings).is_in(data)
+        assert found == any(one in data for one in strings)
+        for one in strings:
+            assert Occurrence(strings).is_in(data + one) and Occurrence(strings).is_in(b"x" * shift + one + filler)
+
+
+def test_a_string_across_two_blocks_is_found() -> None:
+    text = b"where is my parcel"
+    for shift in range(len(text) + 9):
+        assert Occurrence([text]).is_in(b"x" * (BLOCK - shift) + text + b"y" * 20)
