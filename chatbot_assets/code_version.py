@@ -31,12 +31,9 @@ _versions: ContextVar[dict[tuple[str, ...], str] | None] = ContextVar("versions"
 
 
 @contextmanager
-def one_look(known: dict[tuple[str, ...], str] | None = None) -> Iterator[None]:
-    """Within it the files of a module are looked at once, however many bots use it: for a sensor's tick.
-
-    Looks with one and the same ``known``, an empty dictionary at first, count as one look.
-    """
-    token = _versions.set({} if known is None else known)
+def one_look() -> Iterator[None]:
+    """Within it the files of a module are looked at once, however many bots use it: for a sensor's tick."""
+    token = _versions.set({})
     try:
         yield
     finally:

@@ -9,17 +9,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from chatbot_assets.automation import bot_state
-from chatbot_assets.bot import BotError, bot_file, bot_keys, golden_file, load_bot
-from chatbot_assets.code_version import one_look
+from chatbot_assets.automation import bot_state, code_versions
+from chatbot_assets.bot import Bot, BotError, bot_file, bot_keys, golden_file, load_bot
 from chatbot_assets.deploy.record import LIFE, Deployment, History, history
 from chatbot_assets.languages import LANGUAGES, language_defaults
-from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE
+from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE, Table
 from resources import attempts, requests, verifications
 from resources.costs import RefreshCost, last_cost
 from resources.environment import Home
@@ -122,8 +121,7 @@ class Bots:
         self._traffic: dict[str, Traffic] = {}
         self._unanswered = Unanswered()
         self._watched: dict[str, tuple[str, ...]] = {}
-        self._code: dict[tuple[str, ...], str] = {}
-        self._code_until = 0.0
+        self._code: Remembered[Mapping[str, str]] = Remembered()
         self._lock = threading.Lock()
 
     def keys(self, tenant: str) -> list[str]:
@@ -165,11 +163,10 @@ class Bots:
             logger.exception("the tables of %s cannot be read", key)  # the overview says so
             return BotDetails((), cost, ())
 
-    def _code_versions(self) -> dict[tuple[str, ...], str]:
-        """Those that are known; the code's files are looked at again as seldom as a quiet bot."""
-        if time.monotonic() >= self._code_until:
-            self._code, self._code_until = {}, time.monotonic() + LOOK_AGAIN_SECONDS
-        return self._code
+    def _code_versions(self, table: Table, bot: Bot) -> Mapping[str, str]:
+        """The code's versions; its files are looked at again as seldom as a quiet bot."""
+        turn = int(time.monotonic()) // LOOK_AGAIN_SECONDS
+        return self._code.get((table.name, bot.config_hash(*table.config)), turn, lambda: code_versions(table, bot))
 
     def _look(self, key: str, is_refreshing: bool) -> BotOverview:
         past = History(-1, ())
@@ -177,8 +174,7 @@ class Bots:
             past = self._history(key)
             found = self._of_live(key, past)
             bot = load_bot(self._home.bots, key)
-            with one_look(self._code_versions()):
-                state = bot_state(self._home, self._lake, bot)
+            state = bot_state(self._home, self._lake, bot, versions=self._code_versions)
         except BotError as error:
             return replace(self._of_live(key, past), troubles=(_trouble("file_mistake", str(error)),))
         except Exception:
