@@ -6,7 +6,7 @@ the landing folder and the bot's YAML, and neither Dagster nor Spark.
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -127,15 +127,24 @@ class BotState:
         return None
 
 
+CodeVersions = Callable[[Table, Bot], Mapping[str, str]]
+
+
 def code_versions(table: Table, bot: Bot) -> dict[str, str]:
     """The versions now in force of a table's own code and of each module that the bot's YAML names for it."""
     return {table.stage: code_version(table.code), **bot.module_versions(*table.config)}
 
 
-def current_signature(table: Table, bot: Bot, inputs: Mapping[str, InputVersion], last: Commit | None) -> Signature:
+def current_signature(
+    table: Table,
+    bot: Bot,
+    inputs: Mapping[str, InputVersion],
+    last: Commit | None,
+    versions: CodeVersions = code_versions,
+) -> Signature:
     """What the table would be made from now; code versions declared equal to an earlier one appear as that one."""
     accepted = last.record.accepted if last and last.record else {}
-    code = {name: accepted.get(version, version) for name, version in code_versions(table, bot).items()}
+    code = {name: accepted.get(version, version) for name, version in versions(table, bot).items()}
     return Signature(inputs, code, bot.config_hash(*table.config))
 
 
@@ -153,8 +162,13 @@ def pinned_inputs(table: Table, commits: Mapping[str, Commit | None]) -> dict[st
     return pinned
 
 
-def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) -> BotState:
-    """Compares a bot's tables with its landing folder, its configuration and the code, from the logs alone."""
+def bot_state(
+    home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS, versions: CodeVersions = code_versions
+) -> BotState:
+    """Compares a bot's tables with its landing folder, its configuration and the code, from the logs alone.
+
+    ``versions`` tells the code's versions: for who looks at many bots often, and need not see an edit at once.
+    """
     commits = {name: lake.table(bot.key, name).last() for name in TABLES}
     files = listing(home.landing(bot.key), settle)
     unread: list[LandingFile] = []
@@ -164,7 +178,7 @@ def bot_state(home: Home, lake: Lake, bot: Bot, settle: float = SETTLE_SECONDS) 
     stale = []
     causes: list[Any] = [[file.name, file.size, file.modified_ns] for file in unread]
     for table in MATERIALISED:
-        reasons, cause = _why_stale(table, bot, commits, unread)
+        reasons, cause = _why_stale(table, bot, commits, unread, versions)
         if reasons:
             stale.append(Stale(table.name, tuple(reasons)))
             causes.append([table.name, reasons, cause])
@@ -257,7 +271,11 @@ def _decide_until(
 
 
 def _why_stale(
-    table: Table, bot: Bot, commits: Mapping[str, Commit | None], unread: list[LandingFile]
+    table: Table,
+    bot: Bot,
+    commits: Mapping[str, Commit | None],
+    unread: list[LandingFile],
+    versions: CodeVersions,
 ) -> tuple[list[str], object]:
     last = commits[table.name]
     if not table.inputs:
@@ -269,15 +287,15 @@ def _why_stale(
         return ([], None) if last.record else (["rows were written by something else"], last.version)
     inputs = pinned_inputs(table, commits)
     if last is None:
-        versions = sorted((name, now.data_version) for name, now in (inputs or {}).items())
-        return ["never made"], [versions, code_versions(table, bot), bot.config_hash(*table.config)]
+        read = sorted((name, now.data_version) for name, now in (inputs or {}).items())
+        return ["never made"], [read, versions(table, bot), bot.config_hash(*table.config)]
     if last.record is None:
         return ["rows were written by something else"], last.version
     if inputs is None:
         return [], None
-    now = current_signature(table, bot, inputs, last)
-    versions = sorted((name, version.data_version) for name, version in now.inputs.items())
-    cause = [last.version, versions, dict(now.code), now.config]
+    now = current_signature(table, bot, inputs, last, versions)
+    read = sorted((name, version.data_version) for name, version in now.inputs.items())
+    cause = [last.version, read, dict(now.code), now.config]
     return now.differences(last.record.signature), cause
 
 

@@ -19,6 +19,8 @@ class DecisionLog:
     def __init__(self, table: LakeTable) -> None:
         self._table = table
         self._lock = threading.Lock()
+        self.last_at: datetime | None = None
+        """When the newest decision was made."""
         self._version: int | None = None
         self._forget()
 

@@ -9,17 +9,16 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from chatbot_assets.automation import bot_state
-from chatbot_assets.bot import BotError, bot_file, bot_keys, golden_file, load_bot
+from chatbot_assets.automation import bot_state, code_versions
+from chatbot_assets.bot import Bot, BotError, bot_file, bot_keys, golden_file, load_bot
 from chatbot_assets.deploy.record import LIFE, Deployment, History, history
 from chatbot_assets.languages import LANGUAGES, language_defaults
-from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE
+from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE, Table
 from resources import attempts, requests, verifications
 from resources.costs import RefreshCost, last_cost
 from resources.environment import Home
@@ -121,6 +120,8 @@ class Bots:
         self._histories: Remembered[History] = Remembered()
         self._traffic: dict[str, Traffic] = {}
         self._unanswered = Unanswered()
+        self._watched: dict[str, tuple[str, ...]] = {}
+        self._code: Remembered[Mapping[str, str]] = Remembered()
         self._lock = threading.Lock()
 
     def keys(self, tenant: str) -> list[str]:
@@ -162,13 +163,18 @@ class Bots:
             logger.exception("the tables of %s cannot be read", key)  # the overview says so
             return BotDetails((), cost, ())
 
+    def _code_versions(self, table: Table, bot: Bot) -> Mapping[str, str]:
+        """The code's versions; its files are looked at again as seldom as a quiet bot."""
+        turn = int(time.monotonic()) // LOOK_AGAIN_SECONDS
+        return self._code.get((table.name, bot.config_hash(*table.config)), turn, lambda: code_versions(table, bot))
+
     def _look(self, key: str, is_refreshing: bool) -> BotOverview:
         past = History(-1, ())
         try:
             past = self._history(key)
             found = self._of_live(key, past)
             bot = load_bot(self._home.bots, key)
-            state = bot_state(self._home, self._lake, bot)
+            state = bot_state(self._home, self._lake, bot, versions=self._code_versions)
         except BotError as error:
             return replace(self._of_live(key, past), troubles=(_trouble("file_mistake", str(error)),))
         except Exception:
@@ -204,21 +210,27 @@ class Bots:
 
     def _mark(self, key: str) -> Hashable | None:
         """Equal as long as the bot stands as it did; None while that cannot be told."""
-        folder = self._lake.bot_folder(key)
-        if (folder / attempts.FILE).exists():
+        if key not in self._watched:
+            self._watched[key] = self._watched_paths(key)
+        attempt, *paths = self._watched[key]
+        if os.path.exists(attempt):
             return None  # whether it is under way, or when it is tried again, changes without a file's changing
-        times = _times(
-            (
-                *(folder / name / "_delta_log" for name in WATCHED),
-                *(folder / name for name in (requests.FILE, verifications.FILE)),
-                self._home.landing(key),
-                bot_file(self._home.bots, key),
-                golden_file(self._home.bots, key),
-            )
-        )
+        times = _times(paths)
         offset = hashlib.blake2b(key.encode(), digest_size=2).digest()
         turn = (int(time.time()) + int.from_bytes(offset, "big")) // LOOK_AGAIN_SECONDS
         return times and (times, turn)
+
+    def _watched_paths(self, key: str) -> tuple[str, ...]:
+        """The file of a failed attempt, and whatever a bot's standing depends on besides."""
+        folder = self._lake.bot_folder(key)
+        paths = (
+            *(folder / name for name in (attempts.FILE, requests.FILE, verifications.FILE)),
+            *(folder / name / "_delta_log" for name in WATCHED),
+            self._home.landing(key),
+            bot_file(self._home.bots, key),
+            golden_file(self._home.bots, key),
+        )
+        return tuple(map(str, paths))
 
 
 def qualities(past: History) -> list[Quality]:
@@ -262,7 +274,7 @@ def _trouble(kind: str, detail: str) -> Trouble:
     return Trouble(kind, KINDS[kind], {}, detail)
 
 
-def _times(paths: Iterable[Path]) -> tuple[int, ...] | None:
+def _times(paths: Iterable[str]) -> tuple[int, ...] | None:
     """When each was changed (0: it is not there); None after a change so recent that a further one might not show."""
     newest = time.time_ns() - RACY_NS
     found = []

@@ -10,7 +10,8 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -77,13 +78,12 @@ class Counts:
     def between(self, edges: Sequence[datetime]) -> list[Shares]:
         """The turns from each of the moments to the next one."""
         bounds = np.searchsorted(self.quarters, [int(edge.timestamp()) // QUARTER for edge in edges])
-        until = np.vstack([np.zeros((1, len(KINDS)), np.int64), np.cumsum(self.counts, axis=0)])
-        return [Shares(*row) for row in np.diff(until[bounds], axis=0).tolist()]
+        return [Shares(*row) for row in np.diff(self._until[bounds], axis=0).tolist()]
 
-    @property
-    def last(self) -> datetime | None:
-        """The end of the last quarter of an hour with a turn."""
-        return datetime.fromtimestamp((int(self.quarters[-1]) + 1) * QUARTER, UTC) if len(self.quarters) else None
+    @cached_property
+    def _until(self) -> Numbers:
+        """The turns before each quarter, and all."""
+        return np.vstack([np.zeros((1, len(KINDS)), np.int64), np.cumsum(self.counts, axis=0)])
 
 
 class ByFile(Generic[T]):

@@ -198,9 +198,7 @@ class Queues:
         rows = queue.arrow(COLUMNS, versions[0])
         if min(versions) < 0:
             return rows
-        doubtful = suspects(
-            utterances.arrow(UTTERANCE_COLUMNS, versions[1]), labels.arrow(LABEL_COLUMNS, versions[2]), frozenset()
-        )
+        doubtful = suspects(utterances.arrow(UTTERANCE_COLUMNS, versions[1]), labels.arrow(LABEL_COLUMNS, versions[2]))
         return pa.concat_tables([rows, pa.Table.from_pylist(doubtful, rows.schema)])
 
 

@@ -159,8 +159,8 @@ def test_the_period_and_the_zone_stay_in_the_address_for_others_to_open(
 ) -> None:
     page, _ = signed_in(chromium, address, token, locale="en-GB", timezone_id="Asia/Seoul")
     page.goto(f"{address}/service/{KEY}?zone=UTC")
-    page.get_by_label("From").fill("2026-01-01")
-    page.get_by_label("To").fill("2026-01-31")
+    page.get_by_label("From", exact=True).fill("2026-01-01")
+    page.get_by_label("To", exact=True).fill("2026-01-31")
     page.get_by_label("Time zone").fill("Asia/Tokyo")
     page.get_by_role("button", name="Show").click()
     page.get_by_text("All times are those of Asia/Tokyo.").wait_for()
