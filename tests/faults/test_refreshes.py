@@ -58,8 +58,9 @@ def behind(stages: dict[str, SmallBot], request: pytest.FixtureRequest, tmp_path
 
 
 def told(bot: SmallBot) -> str:
-    """What ``status`` and the sensor's page say about the last attempt."""
-    return dataclasses.replace(bot.state, gather_until=None).waits_for(datetime.now(UTC)) or ""
+    """What ``status`` and the sensor's page say about the last attempt while it is new."""
+    state = dataclasses.replace(bot.state, gather_until=None)
+    return (state.attempt and state.waits_for(state.attempt.at)) or ""
 
 
 def assert_undisturbed(bot: SmallBot, undisturbed: SmallBot, table: str) -> None:
@@ -67,7 +68,10 @@ def assert_undisturbed(bot: SmallBot, undisturbed: SmallBot, table: str) -> None
     for name in NAMES:
         found, wanted = bot.record(name), undisturbed.record(name)
         assert (found.rows, found.content_hash) == (wanted.rows, wanted.content_hash), name
-    assert all(found.passed for found in audit_table(bot.lake, bot.key, table))
+    audits = [
+        {found.check: found.passed for found in audit_table(one.lake, one.key, table)} for one in (bot, undisturbed)
+    ]
+    assert audits[0] == audits[1] and audits[0]["as_recorded"]
     events = [[(e["event"], e["deployment_id"]) for e in one.rows("deployments")] for one in (bot, undisturbed)]
     assert sorted(events[0]) == sorted(events[1])
     assert bot.state.stale == () and attempts.last_attempt(bot.lake.bot_folder(bot.key)) is None
