@@ -30,6 +30,14 @@ def skeleton(text: str) -> str:
 
     A text of marks alone is its own skeleton.
     """
+    found = _stripped(text)
+    # A mark may now follow another letter, and compose with it.
+    while (again := _stripped(found)) != found:
+        found = again
+    return found
+
+
+def _stripped(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = "".join(letter for letter in folded if unicodedata.category(letter)[0] in "LNM")
     return _DRAWN_OUT.sub(r"\1\1", kept) or "".join(folded.split())

@@ -192,7 +192,7 @@ CHECKS: Mapping[str, tuple[Check, ...]] = {
             REVIEW_QUEUE,
             (
                 *("answer", "intent", "score", "candidates", "chosen_candidate", "session_id"),
-                *("preset_intent", "preset_answer"),
+                *("preset_intent", "preset_answer", "deployment_id"),
             ),
         ),
         allowed("kind", "failed", "similar", "dissatisfied", "satisfied", effect="fails"),

@@ -233,7 +233,7 @@ FROM_UTTERANCES = {"utterances", "paraphrase_candidates", *FROM_EMBEDDINGS}
     [
         ({"process": {"test_share": 0.2}}, FROM_UTTERANCES),
         ({"embed": {"encoder": {"use": "chatbot_assets.embed.encoders:MultilingualEncoder", "with": {"threads": 2}}}},
-         FROM_EMBEDDINGS),
+         {*FROM_EMBEDDINGS, "review_queue"}),
         ({"train": {"answer_precision": 0.8}}, FROM_MODELS),
         ({"validate": {"minimum_accuracy": 0.1}}, {"evaluations", "deployments"}),
         ({"messages": {"failed": "Pardon?"}}, {"deployments"}),

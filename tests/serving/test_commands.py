@@ -122,13 +122,14 @@ def test_from_landing_to_accepted_code_each_command_prints_one_object(tmp_path: 
     before = bot.logs()
     (modules / "own_lower.py").write_text(NORMALISER.format(" + ''"), encoding="utf-8")
     (stale,) = call(bot, "status", "--json", environment=path).report["bots"]
-    assert stale["stale"] == ["utterances", "paraphrase_candidates", "deployments"]
+    behind = ["utterances", "paraphrase_candidates", "deployments", "review_queue"]
+    assert stale["stale"] == behind
     assert stale["reasons"]["utterances"] == ["code of process.normaliser changed"]
     reason = ("--reason", "adds nothing", "--actor", "kim")
     accepted = call(bot, "accept-code", KEY, *reason, "--json", environment=path).report
     assert accepted == {
         "bot": KEY,
-        "accepted": {key: ["process.normaliser"] for key in ["utterances", "paraphrase_candidates", "deployments"]},
+        "accepted": {name: ["process.normaliser"] for name in behind},
     }
     (status,) = call(bot, "status", KEY, "--json", environment=path).report["bots"]
     assert {"bot", "language", "deployment_id", "model_id", "deployed_at", "metrics", "stale", "blocked"} < set(status)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from chatbot_assets.automation import BotState, Obstacle, Stale
 from chatbot_assets.collect.landing import LandingFile
 from chatbot_assets.deploy.record import LIFE, History
+from chatbot_assets.explain.words import SPOKEN
 from chatbot_assets.tables import TABLES
 from resources.attempts import Attempt
 from resources.costs import StepCost
@@ -21,7 +22,7 @@ from resources.requests import Asked
 from serving.overview.bots import BotOverview, Event, newest_events
 from serving.overview.trouble import KINDS, Trouble, troubles
 from serving.pages.service.speech import Speech
-from serving.pages.words import SPOKEN, words_of
+from serving.pages.words import words_of
 
 NBSP = "\u00a0"
 NOW = datetime(2026, 5, 20, 14, 5, tzinfo=UTC)

@@ -107,8 +107,17 @@ class Process:
 
     def modify(self, turn_id: str, raw: str, intent: str | None = None, answer: str | None = None, **more: str) -> None:
         """A person says what is right for a turn; ``source`` is 'dialogues' unless said otherwise."""
-        plain = {"source": LANDED, "action": "modify", "reviewer": "kim"}
-        self.decided.append(Decided(turn_id, raw, new_intent=intent, new_answer=answer, **(plain | more)))
+        plain = {"source": LANDED, "action": "modify", "reviewer": "kim", "decision_id": turn_id}
+        self.decided.append(
+            Decided(
+                turn_id,
+                raw,
+                new_intent=intent,
+                new_answer=answer,
+                decided_at=datetime(2026, 1, 1, tzinfo=UTC),
+                **(plain | more),
+            )
+        )
 
     def normalised(self) -> list[str]:
         return sorted(self.log.read_text(encoding="utf-8").splitlines())
