@@ -17,43 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from bench.report import Target, report
+from bench.review_page import KEY, fill, measure_page
 from chatbot_assets.feedback.deciding import Decision, DecisionError, undo_decision, write_decision
-from resources.lakehouse import Lake, Record, Signature
+from resources.lakehouse import Lake
 
-KEY = "bench.review"
-FILES = 50
-"""Files of ``conversations`` that the served turns are spread over."""
 SHARED = 0.1
 """Share of the turns that both reviewers want to decide on."""
 MOST_MS = 100.0
-
-
-def fill(lake: Lake, turns: int) -> list[str]:
-    """Writes served turns and the intents to choose from; gives the turns' ids in the order of their being served."""
-    utterances = lake.table(KEY, "utterances")
-    rows = [{"utterance_id": f"{place:032x}", "intent": f"intent-{place % 60}"} for place in range(10_000)]
-    change = utterances.append(utterances.stage_arrow(pa.Table.from_pylist(rows, utterances.table.schema)))
-    utterances.commit(change, Record.of(change, Signature()), None)
-    first = datetime(2026, 1, 1, tzinfo=UTC)
-    ids = [f"{place << 48:032x}" for place in range(turns)]
-    conversations = lake.table(KEY, "conversations")
-    for part in np.array_split(np.arange(turns), FILES):
-        conversations.append_rows(
-            [
-                {
-                    "turn_id": ids[place],
-                    "text": f"question number {place}",
-                    "category": "failed",
-                    "candidates": "[]",
-                    "served_at": first + timedelta(seconds=int(place)),
-                }
-                for place in part
-            ]
-        )
-    return ids
 
 
 def review(lake: Lake, reviewer: str, turn_ids: Sequence[str], seconds: list[float], told: list[str]) -> None:
