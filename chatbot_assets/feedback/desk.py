@@ -20,7 +20,7 @@ from resources.lakehouse import Lake, LakeTable
 
 GOLDEN = "golden: "
 """Begins the names of golden dialogues among the texts that a forecast is about; those of turns are their ids."""
-ASKED_GROUPS = 4_000
+ASKED_GROUPS = 2_000
 """Groups of waiting turns, the most valuable ones, that a forecast is about: more would take too long to compare."""
 KEPT = 4
 """Forecasts that a process keeps, each of some ten megabytes for ten thousand rows: those that were used last."""
