@@ -7,7 +7,6 @@ these turns, and the sensor does the rest. What was forecast of the others is co
 import json
 import sys
 import tempfile
-import time
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,9 @@ from chatbot_assets.feedback.desk import Desks
 
 KEY = "bench.loop"
 ROWS = 10_000
-SUBJECTS = (
-    "bill parcel refund password delivery invoice warranty address discount account receipt order payment basket "
-    "voucher branch repair exchange contract newsletter catalogue stock colour size battery charger screen printer "
-    "cable router phone tariff roaming voicemail insurance mortgage loan savings card cheque transfer pension tax "
-    "passport visa ticket seat luggage flight train bus hotel breakfast pool parking menu allergy reservation concert"
-).split()
+THINGS = ("bill", "parcel", "password", "contract", "address", "repair", "insurance", "voucher", "ticket", "battery")
+OF = ("car", "house", "phone", "school", "travel", "kitchen")
+SUBJECTS = tuple(f"{of} {thing}" for thing in THINGS for of in OF)
 UNKNOWN = "garden"
 FRAMES = (
     "Where do I find my {}",

@@ -15,6 +15,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def two_reviewers(reviewers: Sequence[Reviewer], work: Sequence[Sequence[str]], 
             if was_second:
                 told.append(group)
 
-    at_once([lambda one=one, groups=groups: decide(one, groups) for one, groups in zip(reviewers, work, strict=True)])
+    at_once([partial(decide, reviewer, groups) for reviewer, groups in zip(reviewers, work, strict=True)])
     return taken, len(told)
 
 
@@ -315,7 +316,9 @@ def measure_page(turns: int, decisions: int, shared: float) -> tuple[dict[str, A
             end(process, signal.SIGINT)
         rows = platform.lake.table(KEY, "review_decisions").arrow(["turn_ids"]).to_pylist()
         counts = Counter(turn_id for row in rows for turn_id in row["turn_ids"])
-        turn_of = dict(zip(*(queue.arrow([name]).column(0).to_pylist() for name in ("group_id", "turn_id")), strict=True))
+        turn_of = dict(
+            zip(*(queue.arrow([name]).column(0).to_pylist() for name in ("group_id", "turn_id")), strict=True)
+        )
         naive = np.median([read_all(platform.lake) for _ in range(3)], axis=0)
     every = [one for found in pages.values() for one in found]
     figures = {
