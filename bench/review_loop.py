@@ -91,7 +91,7 @@ def queued(platform: Platform) -> set[str]:
 
 def measure_loop() -> dict[str, Any]:
     """Seconds from the last decision to the new deployment's answer, and what came of the forecast."""
-    with tempfile.TemporaryDirectory(prefix="chatbot-bench-") as name:
+    with tempfile.TemporaryDirectory(prefix="chatbot-bench-", ignore_cleanup_errors=True) as name:
         platform = Platform(Path(name))
         settings = {"language": "en", "review": {"every_minutes": 0.05}, "validate": {"minimum_accuracy": 0.0}}
         platform.configure(KEY, settings)
@@ -110,6 +110,7 @@ def measure_loop() -> dict[str, Any]:
             write_decisions(platform.lake, KEY, [decision], new_intent=True)
             seconds = wait_until(lambda: service.deployed(KEY) != before, DEPLOYED_WITHIN, "a new deployment answers")
             now = {turn: service.ask(KEY, text) for turn, text in turns.items()}
+            print(f"bench: a new deployment answers after {seconds:.1f} s", file=sys.stderr)
     right = {turn for turn, reply in now.items() if reply["intent"] == NEW_INTENT}
     others = turns.keys() - set(chosen)
     return {
