@@ -108,7 +108,9 @@ def measure_loop() -> dict[str, Any]:
             before = service.deployed(KEY)
             decision = Decision(tuple(chosen), "modify", NEW_INTENT, "The garden is open.", "kim")
             write_decisions(platform.lake, KEY, [decision], new_intent=True)
-            seconds = wait_until(lambda: service.deployed(KEY) != before, DEPLOYED_WITHIN, "a new deployment answers")
+            seconds = wait_until(
+                lambda: service.deployed(KEY) not in (before, None), DEPLOYED_WITHIN, "a new deployment answers"
+            )
             now = {turn: service.ask(KEY, text) for turn, text in turns.items()}
             print(f"bench: a new deployment answers after {seconds:.1f} s", file=sys.stderr)
     right = {turn for turn, reply in now.items() if reply["intent"] == NEW_INTENT}
