@@ -173,8 +173,8 @@ class Desk:
         """What a choice would do, if it was made now; the first one for a bot's tables takes a second or two.
 
         Raises:
-            ChoiceError: when the choice gives no intent, nothing of the groups waits any more, or the bot's file holds a
-                mistake.
+            ChoiceError: when the choice gives no intent, nothing of the groups waits any more, or there is a mistake in
+                the bot's file.
         """
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
