@@ -11,7 +11,8 @@ BENCHMARKS = {
     "encoders": "how fast each variant of the encoder is and loads, and what a bot loses by it",
     "answers": "an index of a million answers: recall, memory, and the chat service over it",
     "noise": "wrong labels found, and what taking them out is worth",
-    "review": "two reviewers who decide at once on a long queue: how long it takes, and whether any decision is lost",
+    "review": "the review page on a long queue, decisions of two at once, forecasts, and a decision's way to an answer",
+    "service_page": "the service page of a tenant with hundreds of bots",
     "loop": "what fifty decisions a batch are worth, by how the turns to decide on are chosen",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }

@@ -1,59 +1,32 @@
-"""Two reviewers decide at once on a long queue: how long a decision takes, and whether any is lost or made twice.
+"""The review page on a long queue: pages, decisions, forecasts, and the time from a decision to the new model's answer.
 
-Prints one JSON object. The reviewers are threads of one process, as in the service, each with its own turns and some
-that both want; the queue is made of distinct served turns.
+Prints one JSON object. The queue is made of drawn turns. Two reviewers decide at once: as threads of one process, and
+over HTTP, each with turns of their own and some that both want. The baseline reads whole tables for each page and
+decision, in the same run. Then the whole platform runs, and what a forecast told is compared with what came of it.
 """
 
 import argparse
 import json
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from bench.report import Target, report
+from bench.review_loop import ROWS, measure_loop
+from bench.review_page import KEY, at_once, fill, measure_page, quantiles
 from chatbot_assets.feedback.deciding import Decision, DecisionError, undo_decision, write_decision
-from resources.lakehouse import Lake, Record, Signature
+from resources.lakehouse import Lake
 
-KEY = "bench.review"
-FILES = 50
-"""Files of ``conversations`` that the served turns are spread over."""
 SHARED = 0.1
 """Share of the turns that both reviewers want to decide on."""
-MOST_MS = 100.0
-
-
-def fill(lake: Lake, turns: int) -> list[str]:
-    """Writes served turns and the intents to choose from; gives the turns' ids in the order of their being served."""
-    utterances = lake.table(KEY, "utterances")
-    rows = [{"utterance_id": f"{place:032x}", "intent": f"intent-{place % 60}"} for place in range(10_000)]
-    change = utterances.append(utterances.stage_arrow(pa.Table.from_pylist(rows, utterances.table.schema)))
-    utterances.commit(change, Record.of(change, Signature()), None)
-    first = datetime(2026, 1, 1, tzinfo=UTC)
-    ids = [f"{place << 48:032x}" for place in range(turns)]
-    conversations = lake.table(KEY, "conversations")
-    for part in np.array_split(np.arange(turns), FILES):
-        conversations.append_rows(
-            [
-                {
-                    "turn_id": ids[place],
-                    "text": f"question number {place}",
-                    "category": "failed",
-                    "candidates": "[]",
-                    "served_at": first + timedelta(seconds=int(place)),
-                }
-                for place in part
-            ]
-        )
-    return ids
+DECISION_MS, PAGE_MS, EFFECT_MS, ANSWER_SECONDS = 100.0, 300.0, 2_000.0, 60.0
 
 
 def review(lake: Lake, reviewer: str, turn_ids: Sequence[str], seconds: list[float], told: list[str]) -> None:
@@ -69,8 +42,8 @@ def review(lake: Lake, reviewer: str, turn_ids: Sequence[str], seconds: list[flo
         seconds.append(time.monotonic() - started)
 
 
-def measure(turns: int, decisions: int) -> dict[str, Any]:
-    """Two reviewers with so many decisions each over so many turns, then one that is taken back."""
+def decide_at_once(turns: int, decisions: int) -> dict[str, Any]:
+    """Two reviewers with so many decisions each over so many turns, in one process; then one that is taken back."""
     with tempfile.TemporaryDirectory() as folder:
         lake = Lake(Path(folder))
         ids = fill(lake, turns)
@@ -82,41 +55,46 @@ def measure(turns: int, decisions: int) -> dict[str, Any]:
         seconds: dict[str, list[float]] = {"kim": [], "lee": []}
         told: list[str] = []
         work = {"kim": [*shared, *drawn[:own]], "lee": [*shared, *drawn[own : 2 * own]]}
-        started = time.monotonic()
-        threads = [threading.Thread(target=review, args=(lake, who, work[who], seconds[who], told)) for who in work]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        whole = time.monotonic() - started
+        at_once([partial(review, lake, who, work[who], seconds[who], told) for who in work])
         kept = lake.table(KEY, "review_decisions").arrow(["decision_id", "turn_ids"]).to_pylist()
         counts = Counter(turn_id for row in kept for turn_id in row["turn_ids"])
-        lost = len(set(drawn) - set(counts))
-        double = sum(count > 1 for count in counts.values())
         started = time.monotonic()
         undo_decision(lake, KEY, kept[0]["decision_id"], "kim")
         undo_ms = 1000 * (time.monotonic() - started)
-    milliseconds = 1000 * np.array(seconds["kim"] + seconds["lee"])
-    p50, p95, p99 = (round(float(value), 1) for value in np.percentile(milliseconds, [50, 95, 99]))
-    figures = {
-        "turns": turns,
+    return {
+        **quantiles([1000 * one for one in seconds["kim"] + seconds["lee"]]),
         "decisions": len(kept),
-        "reviewers": 2,
         "told_to_be_second": len(told),
-        "decision_p50_ms": p50,
-        "decision_p95_ms": p95,
-        "decision_p99_ms": p99,
         "undo_ms": round(undo_ms, 1),
-        "seconds": round(whole, 2),
-        "lost": lost,
-        "double": double,
+        "lost": len(set(drawn) - set(counts)),
+        "double": sum(count > 1 for count in counts.values()),
     }
+
+
+def measure(turns: int, decisions: int) -> dict[str, Any]:
+    """The whole benchmark."""
+    called = decide_at_once(turns, decisions)
+    print(f"bench: decisions {called}", file=sys.stderr)
+    served, baseline = measure_page(turns, decisions, SHARED)
+    print(f"bench: {json.dumps(served)}", file=sys.stderr)
+    answered = measure_loop()
+    page, over_http, effect = served["page"], served["decision_over_http"], served["effect"]
+    figures = {"turns": turns, "decision_called": called, **served, "decision_to_answer": answered}
+    both = f"decision, p95 in ms, two reviewers at once on {turns:,} turns"
     targets = [
-        Target("decision p95, ms, two reviewers at once", p95, "at most", MOST_MS),
-        Target("lost decisions", lost, "exactly", 0),
-        Target("turns decided twice", double, "exactly", 0),
-    ]
-    return report("review", figures, {}, targets)
+        Target(f"page of {turns:,} turns, p95 in ms of all views", page["p95_ms"], "at most", PAGE_MS),
+        Target("page just after a decision, p95 in ms", page["just_after_a_decision"]["p95_ms"], "at most", PAGE_MS),
+        Target(f"{both}, called", called["p95_ms"], "at most", DECISION_MS),
+        Target(f"{both}, over HTTP", over_http["two_reviewers"]["p95_ms"], "at most", DECISION_MS),
+        Target("decision over HTTP, p95 in ms", over_http["one_reviewer"]["p95_ms"], "at most", DECISION_MS),
+        Target("lost decisions", called["lost"] + over_http["lost"], "exactly", 0),
+        Target("turns decided twice", called["double"] + over_http["double"], "exactly", 0),
+        Target("first forecast for a version of the tables, ms", effect["first_ms"], "at most", EFFECT_MS),
+        Target("later forecasts, p95 in ms", effect["p95_ms"], "at most", EFFECT_MS),
+        Target(f"seconds from a decision to a new deployment's answer, {ROWS:,} rows",
+               answered["seconds_to_answer"], "at most", ANSWER_SECONDS),
+    ]  # fmt: skip
+    return report("review", figures, baseline, targets)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -598,9 +598,12 @@ class LakeTable:
 
     # -- committing ---------------------------------------------------------------------------------------------
 
-    def commit(self, change: Change, record: Record, expected: int | None) -> Commit | None:
+    def commit(
+        self, change: Change, record: Record, expected: int | None, opened: "DeltaTable | None" = None
+    ) -> Commit | None:
         """Makes a change visible if the table is still at version ``expected`` (None: does not exist yet).
 
+        ``opened`` is the table at that version, for a caller that commits often: opening it takes most of the time.
         Gives None, and writes nothing, when neither rows nor what they were made from differ from the last commit. Rows
         that are equal to those in place are not written again: the commit then holds the new record alone.
 
@@ -644,7 +647,7 @@ class LakeTable:
             else:
                 sizes = dict(self._active_files()) if removes else {}
                 actions += [RemoveAction(quote(path), True, now, sizes[path], {}) for path in removes]
-                delta = self._with_all_columns(self._delta(last.version), schema)
+                delta = self._with_all_columns(opened or self._delta(last.version), schema)
                 delta.create_write_transaction(actions, "append", schema, commit_properties=properties)
         except (CommitFailedError, DeltaError) as error:
             now_last = self.last()

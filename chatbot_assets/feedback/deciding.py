@@ -131,15 +131,15 @@ def _append(lake: Lake, key: str, make: Any) -> list[dict[str, Any]]:
     """Commits the rows that ``make`` gives for the log as it stands; made anew when another machine was first."""
     table = lake.table(key, "review_decisions")
     with _in_turn(lake, key):
+        log = DecisionLog.kept(table)
         for _ in range(ATTEMPTS):
-            log = DecisionLog.of(table)
             last = log.update()
             rows: list[dict[str, Any]] = make(log, _moment(log))
             staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
             change = table.append(staged, rows_computed=len(rows))
             record = Record.of(change, Signature(), code_revision=code_revision())
             try:
-                table.commit(change, record, last.version if last else None)
+                table.commit(change, record, last.version if last else None, log.opened())
             except ConflictError:
                 table.discard(change)
                 continue

@@ -5,10 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chatbot_assets.process.decisions import UNDO, Decided, decided_of, in_order
 from resources.lakehouse import Commit, LakeTable
+
+if TYPE_CHECKING:
+    from deltalake import DeltaTable
 
 Row = Mapping[str, Any]
 
@@ -22,15 +25,21 @@ class DecisionLog:
         self.last_at: datetime | None = None
         """When the newest decision was made."""
         self._version: int | None = None
+        self._opened: DeltaTable | None = None
         self._forget()
 
     @classmethod
     def of(cls, table: LakeTable) -> "DecisionLog":
         """This process's log of a table, brought up to date."""
-        with _lock:
-            log = _logs.setdefault(table.path, cls(table))
+        log = cls.kept(table)
         log.update()
         return log
+
+    @classmethod
+    def kept(cls, table: LakeTable) -> "DecisionLog":
+        """The same as it stands, for who brings it up to date."""
+        with _lock:
+            return _logs.setdefault(table.path, cls(table))
 
     def update(self) -> Commit | None:
         """Reads what is new; gives the commit that the log now tells of."""
@@ -50,6 +59,22 @@ class DecisionLog:
                 self._add(row)
             self._version = version
             return last
+
+    def opened(self) -> "DeltaTable | None":
+        """The table at the version that the log tells of, for the one who commits next; None when it does not exist.
+
+        It stays open, since opening it anew for each decision would take most of the decision's time.
+        """
+        from deltalake import DeltaTable
+
+        with self._lock:
+            if self._version is None:
+                self._opened = None
+            elif self._opened is None or self._opened.version() > self._version:
+                self._opened = DeltaTable(str(self._table.path), version=self._version)
+            elif self._opened.version() < self._version:
+                self._opened.update_incremental()
+            return self._opened
 
     def decided(self, turn_id: str) -> Decided | None:
         """The decision in force on a turn."""

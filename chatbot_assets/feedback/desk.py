@@ -1,10 +1,11 @@
-"""What a reviewer's desk holds: what waits now, what a decision would do, and what became of those that were made.
+"""What a decision would do: a bot's forecast, made of its tables as they are now, and asked by the names of turns."""
 
-Each answer is kept for as long as the tables that it was made of stay at their versions.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,127 +14,135 @@ import pyarrow.compute as pc
 
 from chatbot_assets.bot import Bot
 from chatbot_assets.embed.vectors import unpack_vectors, vectors_of
-from chatbot_assets.feedback.asking import Outcome, outcomes
-from chatbot_assets.feedback.decision_log import DecisionLog
-from chatbot_assets.feedback.effect import Asked, Effect, Forecast
-from chatbot_assets.feedback.suspects import LABEL_COLUMNS, UTTERANCE_COLUMNS, suspects
-from chatbot_assets.process.decisions import MODIFY, SERVED
-from chatbot_assets.tables import REVIEW_QUEUE
-from resources.environment import Home
-from resources.lakehouse import Lake
-from resources.remembered import Remembered
+from chatbot_assets.feedback.effect import Asked, Change, Effect, Forecast
+from chatbot_assets.feedback.ordering import Floats
+from resources.lakehouse import Lake, LakeTable
 
-SHOWN = tuple(name for name in REVIEW_QUEUE.schema.names if name != "vector")
 GOLDEN = "golden: "
 """Begins the names of golden dialogues among the texts that a forecast is about; those of turns are their ids."""
-
-
-def waiting(lake: Lake, key: str) -> pa.Table:
-    """All that waits for a person, served turns and doubtful labels, the most valuable first: columns ``SHOWN``.
-
-    What was decided on since the queue was made is gone already, and what was put off is marked so.
-    """
-    rows = _queued.get(
-        (lake.root, key), _versions(lake, key, "review_queue", "utterances", "labels"), lambda: _read_queued(lake, key)
-    )
-    decided = DecisionLog.of(lake.table(key, "review_decisions")).in_force()
-    settled = pa.array([name for name, one in decided.items() if one.is_settled], pa.string())
-    held = pa.array([name for name, one in decided.items() if not one.is_settled], pa.string())
-    rows = rows.filter(pc.invert(pc.is_in(rows.column("turn_id"), value_set=settled)))
-    marks = pc.is_in(rows.column("turn_id"), value_set=held)
-    return rows.set_column(rows.schema.get_field_index("on_hold"), "on_hold", marks)
-
-
-def _read_queued(lake: Lake, key: str) -> pa.Table:
-    queue = lake.table(key, "review_queue").arrow(SHOWN)
-    doubtful = suspects(
-        lake.table(key, "utterances").arrow(UTTERANCE_COLUMNS), lake.table(key, "labels").arrow(LABEL_COLUMNS)
-    )
-    rows = pa.concat_tables([queue, pa.Table.from_pylist(doubtful, queue.schema)])
-    return rows.sort_by([("priority", "descending"), ("turn_id", "ascending")])
+ASKED_GROUPS = 2_000
+"""Groups of waiting turns, the most valuable ones, that a forecast is about: more would take too long to compare."""
+KEPT = 4
+"""Forecasts that a process keeps, each of some ten megabytes for ten thousand rows: those that were used last."""
 
 
 @dataclass(frozen=True)
 class Desk:
-    """A forecast with what it needs to be asked about turns."""
+    """A forecast with what it needs to be asked about turns.
+
+    It is about groups of the queue, each named by one of its turns: ``turns`` gives all turns of each, and ``places``
+    the place of each turn's group among what is asked. ``known`` are the places of the rows that a landed row is in.
+    """
 
     forecast: Forecast
-    places: dict[str, int]
-    known: dict[str, list[int]]
+    turns: Mapping[str, Sequence[str]]
+    known: Mapping[str, Sequence[int]]
+    queue: LakeTable
+    version: int | None
+
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        return {turn: place for place, turns in enumerate(self.turns.values()) for turn in turns}
 
     def effect(self, turn_ids: Sequence[str], intent: str) -> Effect:
-        """What it would do to give waiting turns, or landed rows, an intent; names it does not know are passed over."""
-        asked = [self.places[turn_id] for turn_id in turn_ids if turn_id in self.places]
+        """What it would do to give waiting turns, or landed rows, an intent; names it does not know are passed over.
+
+        Turns that say the same are learnt once, as the bot does.
+        """
         replaced = sorted({place for turn_id in turn_ids for place in self.known.get(turn_id, ())})
-        taught = [self.forecast.asked.vectors[asked], self.forecast.vectors[replaced]]
-        return self.forecast.of(np.concatenate(taught), intent, replaced)
+        asked = sorted({self.places[turn_id] for turn_id in turn_ids if turn_id in self.places})
+        rest = [turn_id for turn_id in turn_ids if turn_id not in self.places and turn_id not in self.known]
+        taught = [self.forecast.asked.vectors[asked], self.forecast.vectors[replaced], self._read(rest)]
+        effect = self.forecast.of(np.concatenate(taught), intent, replaced)
+        return Effect(self._turns(effect.fixed), self._turns(effect.broken), self._turns(effect.moved))
+
+    def _read(self, turn_ids: Sequence[str]) -> Floats:
+        """The distinct vectors of turns that are among the less valuable."""
+        rows = self.queue.rows_with("turn_id", turn_ids, ["vector"], self.version)
+        cells = sorted({row["vector"] for row in rows})
+        return unpack_vectors(pa.array(cells, pa.binary())) if cells else self.forecast.vectors[:0]
+
+    def _turns(self, changes: Sequence[Change]) -> tuple[Change, ...]:
+        return tuple(replace(one, name=turn) for one in changes for turn in self.turns.get(one.name, (one.name,)))
 
 
-def desk(lake: Lake, bot: Bot) -> Desk:
-    """The forecast of a bot as its tables are now. Making it takes seconds for ten thousand rows."""
-    versions = _versions(lake, bot.key, "review_queue", "utterances", "embeddings")
-    mark = (*versions, bot.config_hash("golden", "process", "embed"))
-    return _desks.get((lake.root, bot.key), mark, lambda: _make_desk(lake, bot))
+class Desks:
+    """The desks of bots; each is made once for the versions of the tables that it is made of, which takes a second."""
+
+    def __init__(self, lake: Lake) -> None:
+        self._lake = lake
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, tuple[tuple[Any, ...], Future[Desk]]] = OrderedDict()
+
+    def of(self, bot: Bot) -> Desk:
+        """A bot's desk as its tables are now; one that is being made already is waited for."""
+        return self._begun(bot).result()
+
+    def make_ahead(self, bot: Bot) -> None:
+        """Begins to make a bot's desk, beside other work: somebody will probably ask for it."""
+        threading.Thread(target=self._begun, args=(bot,), daemon=True).start()
+
+    def _begun(self, bot: Bot) -> "Future[Desk]":
+        commits = [self._lake.table(bot.key, name).last() for name in ("review_queue", "utterances", "embeddings")]
+        versions = [commit.version if commit else None for commit in commits]
+        mark = (*versions, bot.config_hash("golden", "process", "embed"))
+        with self._lock:
+            made_of, future = self._kept.get(bot.key, (None, Future[Desk]()))
+            is_mine = made_of != mark
+            if is_mine:
+                future = Future()
+                self._kept[bot.key] = mark, future
+            self._kept.move_to_end(bot.key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        if is_mine:
+            try:
+                future.set_result(_make(self._lake, bot, *versions))
+            except BaseException as error:
+                with self._lock:
+                    self._kept.pop(bot.key, None)
+                future.set_exception(error)
+        return future
 
 
-def _make_desk(lake: Lake, bot: Bot) -> Desk:
-    rows = lake.table(bot.key, "utterances").arrow(["text", "intent", "split", "excluded", "sources"])
+def _make(lake: Lake, bot: Bot, queue_version: int | None, utterances: int | None, embeddings: int | None) -> Desk:
+    rows = lake.table(bot.key, "utterances").arrow(["text", "intent", "split", "excluded", "sources"], utterances)
     used = pc.and_(pc.is_null(rows.column("excluded")), pc.is_valid(rows.column("intent")))
     rows = rows.filter(pc.and_(used, pc.equal(rows.column("split"), "train")))
     vectors = vectors_of(
-        rows.column("text").to_pylist(), lake.table(bot.key, "embeddings").arrow(["text_id", "vector"])
+        rows.column("text").to_pylist(), lake.table(bot.key, "embeddings").arrow(["text_id", "vector"], embeddings)
     )
-    queue = lake.table(bot.key, "review_queue").arrow(["turn_id", "vector"])
-    names, wanted = queue.column("turn_id").to_pylist(), [None] * len(queue)
-    asked = unpack_vectors(queue.column("vector"))
+    known: dict[str, list[int]] = {}
+    for place, sources in enumerate(rows.column("sources").to_pylist()):
+        for turn_id in sources:
+            known.setdefault(turn_id, []).append(place)
+    queue = lake.table(bot.key, "review_queue")
+    turns, asked = _groups(queue.arrow(["turn_id", "group_id", "priority", "vector"], queue_version))
+    names = list(turns)
     golden = [one for one in bot.golden if one.intent is not None]
     if golden:
         normalise, encoder = bot.process.normaliser.load(), bot.embed.encoder.load()
         encoded = encoder.encode([normalise(one.text) for one in golden])
         asked = np.concatenate([asked.reshape(len(names), encoded.shape[1]), encoded])
-    known: dict[str, list[int]] = {}
-    for place, sources in enumerate(rows.column("sources").to_pylist()):
-        for turn_id in sources:
-            known.setdefault(turn_id, []).append(place)
     width = max(asked.shape[1], vectors.shape[1])
     texts = Asked(
         [*names, *(GOLDEN + one.text for one in golden)],
         asked.reshape(-1, width),
-        [*wanted, *(one.intent for one in golden)],
+        [*(None for _ in names), *(one.intent for one in golden)],
     )
     forecast = Forecast(vectors.reshape(-1, width), rows.column("intent").to_pylist(), texts)
-    return Desk(forecast, {name: place for place, name in enumerate(names)}, known)
+    return Desk(forecast, turns, known, queue, queue_version)
 
 
-def mended(home: Home, bot: Bot, most: int = 200) -> list[Outcome]:
-    """Whether the live model is right now about the turns that people corrected, the newest decisions first.
-
-    At most so many turns are asked; nothing without a live model.
-    """
-    lake = Lake(home.lake)
-    mark = _versions(lake, bot.key, "review_decisions", "deployments")
-    return _mended.get((lake.root, bot.key, most), mark, lambda: _ask_again(home, lake, bot, most))
-
-
-def _ask_again(home: Home, lake: Lake, bot: Bot, most: int) -> list[Outcome]:
-    from serving.bots import load_live
-
-    live = load_live(home, bot.key)
-    decided = DecisionLog.of(lake.table(bot.key, "review_decisions")).in_force().values()
-    corrected = sorted(
-        (one for one in decided if one.action == MODIFY and one.source == SERVED),
-        key=lambda one: (one.decided_at, one.turn_id),
-        reverse=True,
-    )[:most]
-    return outcomes(corrected, live.responder.respond([one.raw for one in corrected])) if live and corrected else []
-
-
-def _versions(lake: Lake, key: str, *names: str) -> tuple[Any, ...]:
-    """The tables' versions, -1 for one that does not exist yet."""
-    commits = [lake.table(key, name).last() for name in names]
-    return tuple(commit.version if commit else -1 for commit in commits)
-
-
-_queued: Remembered[pa.Table] = Remembered()
-_desks: Remembered[Desk] = Remembered()
-_mended: Remembered[list[Outcome]] = Remembered()
+def _groups(queue: pa.Table) -> tuple[dict[str, list[str]], Floats]:
+    """The most valuable groups: by the id of a turn of each the ids of all, and the groups' vectors."""
+    groups = pc.dictionary_encode(queue.column("group_id").combine_chunks()).indices.to_numpy(zero_copy_only=False)
+    order = np.argsort(-queue.column("priority").to_numpy(), kind="stable")
+    _, firsts = np.unique(groups[order], return_index=True)
+    firsts = order[np.sort(firsts)[:ASKED_GROUPS]]
+    ids = queue.column("turn_id").to_pylist()
+    turns: dict[int, list[str]] = {int(group): [] for group in groups[firsts]}
+    for place in np.flatnonzero(np.isin(groups, groups[firsts])):
+        turns[int(groups[place])].append(ids[place])
+    vectors = unpack_vectors(queue.column("vector").take(pa.array(firsts)).combine_chunks())
+    return {ids[first]: turns[int(groups[first])] for first in firsts}, vectors

@@ -5,7 +5,7 @@ A stand-in for the bot's classifier is fitted on the vectors that are there alre
 One more row changes its normal equations by one product, so the answer takes milliseconds and is that of a full refit.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,7 +18,8 @@ L2 = 1.0
 """The penalty on the weights, beside vectors of length 1."""
 ON_NEAREST = 1.0
 """What the cosine with an intent's nearest text counts beside the fitted score, in which 1 says yes and 0 no."""
-BLOCK = 1_024
+BLOCK = 512
+"""Texts that are compared with all known rows at once."""
 
 
 @dataclass(frozen=True)
@@ -65,17 +66,20 @@ class Forecast:
     def __init__(self, vectors: Floats, intents: Sequence[str], asked: Asked) -> None:
         """``vectors`` (n, d) are L2-normalised; n may be 0."""
         self.asked = asked
-        self.intents, labels = np.unique(np.asarray(intents, np.str_), return_inverse=True)
-        self.vectors, self._labels = np.asarray(vectors, np.float32), labels
-        rows = _with_bias(self.vectors if len(vectors) else np.zeros((0, asked.vectors.shape[1]), np.float32))
-        targets = np.eye(len(self.intents))[labels] if len(labels) else np.zeros((0, len(self.intents)))
-        self._gram: Doubles = rows.T @ rows
-        self._sums: Doubles = rows.T @ targets
-        self._nearest = (
-            np.stack([self._nearest_of(np.flatnonzero(labels == place)) for place in range(len(self.intents))], 1)
-            if len(self.intents)
-            else np.zeros((len(asked.names), 0))
-        )
+        self._asked = _with_bias(asked.vectors)
+        self.intents, self._labels = np.unique(np.asarray(intents, np.str_), return_inverse=True)
+        self.vectors = np.asarray(vectors, np.float32) if len(vectors) else asked.vectors[:0]
+        by_intent = np.argsort(self._labels, kind="stable")
+        rows = _with_bias(self.vectors[by_intent])
+        starts = np.searchsorted(self._labels[by_intent], np.arange(len(self.intents)))
+        self._gram: Doubles = (rows.T @ rows).astype(np.float64)
+        self._sums: Doubles = np.zeros((rows.shape[1], len(self.intents)))
+        self._nearest: Floats = np.zeros((len(asked.names), len(self.intents)), np.float32)
+        if len(starts):
+            self._sums = np.add.reduceat(rows, starts, axis=0, dtype=np.float64).T
+            for part in _blocks(len(self._nearest)):
+                cosines = asked.vectors[part] @ rows[:, :-1].T
+                self._nearest[part] = np.maximum.reduceat(cosines, starts, axis=1)
         self._before = self._understood(self._gram, self._sums, self._nearest, self.intents)
 
     def of(self, taught: Floats, intent: str, replaces: Collection[int] = ()) -> Effect:
@@ -88,7 +92,7 @@ class Forecast:
         if intent not in intents:
             intents = np.append(intents, intent)
             sums = np.hstack([sums, np.zeros((len(sums), 1))])
-            nearest = np.hstack([nearest, np.zeros((len(nearest), 1))])
+            nearest = np.hstack([nearest, np.zeros((len(nearest), 1), np.float32)])
         gram, sums, nearest = self._gram.copy(), sums.copy(), nearest.copy()
         for place in replaces:
             row = _with_bias(self.vectors[[place]])
@@ -120,44 +124,26 @@ class Forecast:
                 moved.append(change)
         return Effect(tuple(fixed), tuple(broken), tuple(moved))
 
-    def _understood(self, gram: Doubles, sums: Doubles, nearest: Doubles, intents: npt.NDArray[np.str_]) -> list[str]:
+    def _understood(self, gram: Doubles, sums: Doubles, nearest: Floats, intents: npt.NDArray[np.str_]) -> list[str]:
         """The intent of each text that is asked; nothing without intents."""
         if not len(intents):
             return []
-        weights = np.linalg.solve(gram + L2 * np.eye(len(gram)), sums)
-        scores = _with_bias(self.asked.vectors) @ weights + ON_NEAREST * nearest
+        weights = np.linalg.solve(gram + L2 * np.eye(len(gram)), sums).astype(np.float32)
+        scores = self._asked @ weights + ON_NEAREST * nearest
         return [str(intents[place]) for place in scores.argmax(1)]
 
-    def _nearest_of(self, places: npt.NDArray[np.int64]) -> Doubles:
+    def _nearest_of(self, places: npt.NDArray[np.int64]) -> Floats:
         """The cosine of each text that is asked with the nearest of some known rows; 0 without rows."""
-        found = np.zeros(len(self.asked.names))
+        found = np.zeros(len(self.asked.names), np.float32)
         if len(places):
-            for start in range(0, len(found), BLOCK):
-                part = slice(start, start + BLOCK)
+            for part in _blocks(len(found)):
                 found[part] = (self.asked.vectors[part] @ self.vectors[places].T).max(1)
         return found
 
 
-@dataclass(frozen=True)
-class Kept:
-    """How a forecast compares with what came of it: names that were told to be fixed and are, or are not."""
-
-    right: tuple[str, ...]
-    wrong: tuple[str, ...]
-
-    @property
-    def share(self) -> float | None:
-        """The share of what was told that came true; None when nothing was."""
-        told = len(self.right) + len(self.wrong)
-        return len(self.right) / told if told else None
+def _blocks(count: int) -> Iterator[slice]:
+    return (slice(start, start + BLOCK) for start in range(0, count, BLOCK))
 
 
-def kept(effect: Effect, intents_now: Mapping[str, str | None]) -> Kept:
-    """Compares a forecast with the intents that the retrained bot gives, by name; what it was not asked is left out."""
-    told = [change for change in effect.fixed if change.name in intents_now]
-    right = tuple(change.name for change in told if intents_now[change.name] == change.after)
-    return Kept(right, tuple(change.name for change in told if intents_now[change.name] != change.after))
-
-
-def _with_bias(vectors: Floats) -> Doubles:
-    return np.hstack([np.asarray(vectors, np.float64), np.ones((len(vectors), 1))])
+def _with_bias(vectors: Floats) -> Floats:
+    return np.hstack([np.asarray(vectors, np.float32), np.ones((len(vectors), 1), np.float32)])

@@ -1,16 +1,16 @@
 """What a reviewer sees and does: a tenant's queues, with what people have decided since they were made."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from chatbot_assets.bot import load_bot
+from chatbot_assets.bot import BotError, load_bot
 from chatbot_assets.feedback.asking import Outcome
 from chatbot_assets.feedback.deciding import Decision, undo_decision, write_decisions
 from chatbot_assets.feedback.decision_log import DecisionLog, Row
-from chatbot_assets.feedback.desk import GOLDEN
-from chatbot_assets.feedback.desk import desk as forecast
+from chatbot_assets.feedback.desk import GOLDEN, Desks
 from chatbot_assets.feedback.effect import Change
 from chatbot_assets.process.decisions import EXCLUDE, HOLD, MODIFY, UNDO
 from resources.environment import Home
@@ -98,11 +98,17 @@ class Desk:
         self._lake = Lake(home.lake)
         self._queues = Queues(self._lake, home.cache)
         self._outcomes = Outcomes()
+        self._forecasts = Desks(self._lake)
         self.known = KnownAnswers(self._lake)
 
     def queue(self, key: str) -> QueueView | None:
         """The bot's queue as it was made last."""
         return self._queues.of(key)
+
+    def make_ahead(self, key: str) -> None:
+        """Begins to make what :meth:`effect` needs, for somebody who may decide and has opened the bot's queue."""
+        with suppress(BotError):  # whoever asks for the effect is told
+            self._forecasts.make_ahead(load_bot(self._home.bots, key))
 
     def open_page(self, filters: Filters, now: datetime) -> QueuePage:
         """Groups of turns that wait for a decision."""
@@ -164,10 +170,11 @@ class Desk:
         undo_decision(self._lake, key, decision_id, reviewer)
 
     def effect(self, key: str, kind: str, choice: Choice) -> list[Told]:
-        """What a choice would do, if it was made now; the first one for a bot's tables takes seconds.
+        """What a choice would do, if it was made now; the first one for a bot's tables takes a second or two.
 
         Raises:
-            ChoiceError: when the choice gives no intent, or nothing of the groups waits any more.
+            ChoiceError: when the choice gives no intent, nothing of the groups waits any more, or there is a mistake in
+                the bot's file.
         """
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
@@ -176,7 +183,11 @@ class Desk:
         chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
             raise ChoiceError(GONE)
-        effect = forecast(self._lake, load_bot(self._home.bots, key)).effect(sorted(chosen), choice.intent)
+        try:
+            bot = load_bot(self._home.bots, key)
+        except BotError as error:
+            raise ChoiceError(str(error)) from None
+        effect = self._forecasts.of(bot).effect(sorted(chosen), choice.intent)
         return [
             _told(name, [change for change in changes if change.name not in chosen], view)
             for name, changes in (("fixed", effect.fixed), ("broken", effect.broken), ("moved", effect.moved))

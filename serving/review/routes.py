@@ -114,7 +114,11 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
     @router.get("")
     def review(request: Request, person: Annotated[Person, Depends(access.may(Permission.READ))]) -> HTMLResponse:
         """What waits for a decision, or was decided."""
-        return whole_page(request, person, filters_of(request.query_params, person.tenant))
+        filters = filters_of(request.query_params, person.tenant)
+        shown = whole_page(request, person, filters)
+        if filters.bot and filters.state == OPEN and person.may(Permission.REVIEW):
+            desk.make_ahead(filters.bot)
+        return shown
 
     @router.post("/{key}/decisions")
     async def decide(

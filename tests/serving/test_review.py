@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 from small_bot import KEY, OTHER, SmallBot, wait_for
 
+from chatbot_assets.bot import bot_file
 from chatbot_assets.feedback.deciding import undo_decision
 from chatbot_assets.feedback.decision_log import DecisionLog
 from serving.app import create_app
@@ -181,3 +182,19 @@ def test_who_may_only_read_sees_the_queue_and_no_buttons(own: TestClient, tokens
 
 def test_without_a_credential_there_is_no_page(own: TestClient) -> None:
     assert own.get("/review", headers={"Authorization": ""}).status_code == 401
+
+
+def test_a_mistake_in_the_bots_file_does_not_stop_reviewing_and_whoever_asks_for_an_effect_is_told_of_it(
+    own: TestClient, reviewed: SmallBot
+) -> None:
+    path = bot_file(reviewed.home.bots, KEY)
+    before = path.read_text(encoding="utf-8")
+    form = {"row_kind": "dissatisfied", "group": group_of(own, "moon"), "intent": "weather"}
+    try:
+        path.write_text(before + "trian: {}\n", encoding="utf-8")
+        assert "MOON" in page(own)
+        told = own.post(f"/review/{KEY}/effect", data=form)
+        assert told.status_code == 422 and "trian" in told.text
+    finally:
+        path.write_text(before, encoding="utf-8")
+    assert own.post(f"/review/{KEY}/effect", data=form).status_code == 200

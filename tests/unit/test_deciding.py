@@ -1,8 +1,10 @@
 """Review decisions: what may be decided, who comes second, and which decision counts."""
 
+import shutil
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -121,3 +123,17 @@ def test_of_many_who_decide_on_one_turn_at_once_one_wins_and_decisions_on_other_
     turns = sorted(turn for row in decisions(lake) for turn in row["turn_ids"])
     assert turns == ["own-0", "own-1", "own-2", "own-3", "s0"]
     assert len(refused) == 3 and all("already decided by" in line for line in refused)
+
+
+def test_decisions_go_on_when_the_table_s_files_were_joined_or_it_was_set_back(lake: Lake, tmp_path: Path) -> None:
+    table = lake.table(KEY, "review_decisions")
+    decide(lake, "s0", action="hold")
+    shutil.copytree(table.path, tmp_path / "before")
+    decide(lake, "s0", action="hold")
+    table.join_files(1 << 20)
+    decide(lake, "s0", intent="greet")
+    assert [row["action"] for row in decisions(lake)].count("hold") == 2 and len(table.files()) == 2
+    shutil.rmtree(table.path)
+    shutil.copytree(tmp_path / "before", table.path)
+    decide(lake, "s0", intent="part")
+    assert [(row["action"], row["intent"]) for row in decisions(lake)] == [("hold", None), ("modify", "part")]

@@ -13,9 +13,9 @@ from chatbot_assets.embed.vectors import pack_vectors, text_id
 from chatbot_assets.feedback.asking import outcomes
 from chatbot_assets.feedback.deciding import Decision, DecisionError, undo_decision, write_decision, write_decisions
 from chatbot_assets.feedback.decision_log import DecisionLog
-from chatbot_assets.feedback.desk import desk, waiting
+from chatbot_assets.feedback.desk import Desks
 from chatbot_assets.process.decisions import COLUMNS, Decided, decided_rows, in_force
-from resources.lakehouse import Commit, Lake
+from resources.lakehouse import Commit, Lake, Record, Signature
 from serving.responder import Reply
 
 KEY = "acme.faq"
@@ -45,7 +45,14 @@ def lake(lake: Lake, save: Callable[..., Commit | None]) -> Lake:
             for n, text in enumerate(("hi", "bye", "ciao"))
         ],
         "review_queue": [
-            {"turn_id": f"s{n}", "kind": "failed", "priority": 0.3 + n / 100, "text": "thanks", "vector": cells[3]}
+            {
+                "turn_id": f"s{n}",
+                "kind": "failed",
+                "priority": 0.3,
+                "text": "thanks",
+                "group_id": "g",
+                "vector": cells[3],
+            }
             for n in range(3)
         ],
     }
@@ -56,30 +63,19 @@ def lake(lake: Lake, save: Callable[..., Commit | None]) -> Lake:
     return lake
 
 
-def names(lake: Lake) -> list[str]:
-    found: list[str] = waiting(lake, KEY).column("turn_id").to_pylist()
-    return found
+def wait(lake: Lake, turn_id: str, group_id: str) -> None:
+    """One more turn waits, worth less than the others."""
+    queue = lake.table(KEY, "review_queue")
+    vector = queue.arrow(["vector"]).column("vector")[0].as_py()
+    row = {"turn_id": turn_id, "group_id": group_id, "kind": "failed", "priority": 0.1, "text": "ta", "vector": vector}
+    change = queue.append(queue.stage_arrow(pa.Table.from_pylist([row], queue.table.schema)))
+    last = queue.last()
+    queue.commit(change, Record.of(change, Signature()), last.version if last else None)
 
 
-def test_served_turns_and_doubtful_labels_wait_together_and_what_is_decided_is_gone_at_once(lake: Lake) -> None:
-    assert names(lake) == ["d2", "s2", "s1", "s0"]
-    write_decisions(
-        lake, KEY, [Decision(("s2",), "modify", "greet", None, "kim"), Decision(("s1",), "hold", None, None, "kim")]
-    )
-    write_decision(lake, KEY, Decision(("d2",), "modify", "greet", None, "kim"))
-    rows = {row["turn_id"]: row["on_hold"] for row in waiting(lake, KEY).to_pylist()}
-    assert rows == {"s1": True, "s0": False}
-
-
-def test_a_doubtful_label_arrives_with_what_fits_better(lake: Lake) -> None:
-    [row] = [row for row in waiting(lake, KEY).to_pylist() if row["turn_id"] == "d2"]
-    assert (row["kind"], row["intent"], row["preset_intent"], row["score"]) == ("label", "part", "greet", 0.1)
-
-
-def test_a_decision_that_is_taken_back_lets_the_turn_wait_again_and_all_of_it_is_on_record(lake: Lake) -> None:
+def test_a_decision_that_is_taken_back_is_no_more_in_force_and_all_of_it_is_on_record(lake: Lake) -> None:
     row = write_decision(lake, KEY, Decision(("s0", "s1"), "exclude", None, None, "kim"))
     undone = undo_decision(lake, KEY, row["decision_id"], "lee", "a mistake")
-    assert names(lake) == ["d2", "s2", "s1", "s0"]
     decisions = lake.table(KEY, "review_decisions")
     assert in_force(decisions.arrow(COLUMNS)) == {} and decided_rows(decisions.arrow(COLUMNS)).num_rows == 0
     history = DecisionLog.of(decisions).history("s0")
@@ -113,16 +109,36 @@ def test_several_decisions_are_one_commit_or_none(lake: Lake) -> None:
 
 
 def test_a_decision_shows_beforehand_what_else_it_would_mend(lake: Lake, write_bot: Callable[..., Bot]) -> None:
-    effect = desk(lake, write_bot(KEY)).effect(["s0"], "thanks")
+    effect = Desks(lake).of(write_bot(KEY)).effect(["s0"], "thanks")
     assert {change.name for change in effect.fixed} == {"s0", "s1", "s2"} and not effect.broken
+
+
+def test_a_turn_that_is_too_little_worth_to_be_asked_itself_still_tells_what_a_decision_on_it_would_do(
+    lake: Lake, write_bot: Callable[..., Bot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot_assets.feedback.desk.ASKED_GROUPS", 1)
+    wait(lake, "s9", "other")
+    effect = Desks(lake).of(write_bot(KEY)).effect(["s9"], "thanks")
+    assert {change.name for change in effect.fixed} == {"s0", "s1", "s2"}
 
 
 def test_a_label_that_is_changed_is_forecast_without_the_row_as_it_was(
     lake: Lake, write_bot: Callable[..., Bot]
 ) -> None:
-    made = desk(lake, write_bot(KEY))
-    assert made.known["d2"] == [2] and made is desk(lake, write_bot(KEY)), "made once for these tables"
+    made = Desks(lake).of(write_bot(KEY))
+    assert made.known["d2"] == [2]
     assert made.effect(["d2"], "greet").broken == ()
+
+
+def test_a_desk_is_made_once_for_the_versions_of_its_tables_also_when_it_is_asked_for_while_it_is_made(
+    lake: Lake, write_bot: Callable[..., Bot]
+) -> None:
+    desks, one = Desks(lake), write_bot(KEY)
+    desks.make_ahead(one)
+    first = desks.of(one)
+    assert desks.of(one) is first
+    wait(lake, "s9", "other")
+    assert desks.of(one) is not first
 
 
 def test_a_corrected_turn_is_mended_when_the_live_model_gives_what_was_wanted() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chatbot_assets.feedback.effect import Asked, Change, Effect, Forecast, kept
+from chatbot_assets.feedback.effect import Asked, Change, Forecast
 
 DRAWN = np.random.default_rng(0)
 TOPICS = {name: vector / np.linalg.norm(vector) for name, vector in zip("abc", DRAWN.normal(size=(3, 16)), strict=True)}
@@ -57,10 +57,3 @@ def test_a_forecast_is_the_same_as_one_made_with_the_decision_from_the_beginning
 def test_a_bot_that_knows_nothing_yet_learns_its_first_intent() -> None:
     empty = Forecast(np.zeros((0, 16), np.float32), [], Asked(["turn"], about("a"), [None]))
     assert empty.of(about("a"), "a").fixed == (Change("turn", None, "a"),)
-
-
-def test_what_was_told_is_compared_with_what_came_true() -> None:
-    told = Effect(fixed=(Change("one", None, "a"), Change("two", None, "a"), Change("gone", None, "a")))
-    found = kept(told, {"one": "a", "two": "b"})
-    assert (found.right, found.wrong, found.share) == (("one",), ("two",), 0.5)
-    assert kept(Effect(), {}).share is None
