@@ -7,6 +7,7 @@ from typing import Any
 
 from chatbot_assets.bot import Bot, bot_keys, load_bot
 from chatbot_assets.commands import UserError
+from resources.audit import Act
 from resources.environment import Home
 
 Say = Callable[[str], None]
@@ -46,6 +47,7 @@ def run(
 
 
 def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: str, say: Say) -> dict[str, Any]:
+    from chatbot_assets.auditing import note_events
     from chatbot_assets.commands.refresh import run as refresh
     from chatbot_assets.erasing.erasure import ErasureError, erase, preview
     from chatbot_assets.erasing.sources import JournalError
@@ -54,7 +56,10 @@ def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: 
     try:
         if dry_run:
             return {"bot": bot.key, "dry_run": True, **preview(home, bot, subject), "complete": True}
-        return erase(
+        # What the tables tell of decisions and deployments is noted before rows of theirs leave.
+        log = note_events(home, bot.tenant, bot.key.partition(".")[2])
+        log.add(Act("erasure_begun", actor, "command", bot=bot.key))
+        receipt = erase(
             home,
             bot,
             subject,
@@ -63,6 +68,11 @@ def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: 
             refresh=lambda: _quietly(refresh(bot.key)),
             say=lambda line: say(f"{bot.key}: {line}"),
         )
+        outcome = "done" if receipt["complete"] else "incomplete"
+        details = {name: receipt["found"][name] for name in ("landed_rows", "served_turns", "models")}
+        about = Path(receipt["file"]).name
+        log.add(Act("erased", actor, "command", bot=bot.key, about=about, outcome=outcome, details=details))
+        return receipt
     except UserError as error:
         raise UserError(f"{error}; mend that and give the command again: what was begun is finished then") from None
     except (ErasureError, JournalError, ConflictError) as error:

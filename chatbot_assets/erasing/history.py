@@ -1,7 +1,8 @@
 """Takes a person out of a table's past: old data files and the log lose their rows and texts, and stay readable.
 
 A file of an old version is written again without the rows, under its name, and the log is given its new size. So every
-version can still be read, as if the person had never been there. Files of the newest version are never touched.
+version can still be read, as if the person had never been there. Files of the newest version of a bot's own table are
+never touched.
 """
 
 import json
@@ -38,9 +39,17 @@ class Rewritten:
     files: int
     entries: int
 
+    def __add__(self, other: "Rewritten") -> "Rewritten":
+        return Rewritten(self.files + other.files, self.entries + other.entries)
 
-def forget(table: LakeTable, found: Found) -> Rewritten:
+
+def forget(table: LakeTable, found: Found, *, newest_too: bool = False) -> Rewritten:
     """Takes a person out of the old versions of a table. The caller holds the bot's tables.
+
+    Args:
+        table: the table.
+        found: what is the person's.
+        newest_too: whether files of the newest version are written again as well: of a replica, which nobody refreshes.
 
     Raises:
         LakeError: when the table's log has gaps.
@@ -48,7 +57,7 @@ def forget(table: LakeTable, found: Found) -> Rewritten:
     if table.last() is None:
         return Rewritten(0, 0)
     named = {name for entry in table.history() for name in entry.added}
-    active = set(table.files())
+    active = set[str]() if newest_too else set(table.files())
     newest = time.time() - BEING_WRITTEN
     markers = found.markers
     models = frozenset(found.models) if table.table is MODELS else frozenset[str]()
