@@ -48,7 +48,6 @@ def run(
 
 def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: str, say: Say) -> dict[str, Any]:
     from chatbot_assets.auditing import note_events
-    from chatbot_assets.commands.refresh import run as refresh
     from chatbot_assets.erasing.erasure import ErasureError, erase, preview
     from chatbot_assets.erasing.sources import JournalError
     from resources.lakehouse import ConflictError
@@ -65,7 +64,7 @@ def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: 
             subject,
             actor=actor,
             reason=reason,
-            refresh=lambda: _quietly(refresh(bot.key)),
+            refresh=lambda: _refresh(home, bot),
             say=lambda line: say(f"{bot.key}: {line}"),
         )
         outcome = "done" if receipt["complete"] else "incomplete"
@@ -79,8 +78,15 @@ def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: 
         raise UserError(str(error)) from None
 
 
-def _quietly(report: dict[str, Any]) -> None:
-    """The receipt tells what matters of a refresh."""
+def _refresh(home: Home, bot: Bot) -> None:
+    """Refreshes all of a bot; of one whose deployments are imported, and that has no data here, what can be."""
+    from chatbot_assets.automation import bot_state
+    from chatbot_assets.commands.refresh import run as refresh
+    from chatbot_assets.tables import REVIEW_QUEUE
+    from resources.lakehouse import Lake
+
+    imported = bot_state(home, Lake(home.lake), bot, settle=0.0).obstacle == "imported"
+    refresh(bot.key, **{"select": REVIEW_QUEUE.name} if imported else {})
 
 
 def _checked(home: Home, path: Path, subject: str | None) -> dict[str, Any]:
@@ -110,7 +116,7 @@ def describe(report: dict[str, Any]) -> str:
         more = ["  the live model learnt from them: another one will be trained"] if live else []
         return "\n".join([f"{report['bot']}: would go: {what}", *tables, *more])
     searched = report["search"]
-    left = searched["found_in"]
+    left, staff = searched["found_in"], searched.get("accounts_and_audit")
     bytes_read = f"{searched['bytes']:,} bytes of {searched['files']:,} files were searched"
     lines = [
         f"{report['bot']}: {'erased' if report['complete'] else 'NOT complete'} on {report['at'][:19]}Z: {what}",
@@ -118,6 +124,7 @@ def describe(report: dict[str, Any]) -> str:
         f"  {bytes_read} for {searched['markers']:,} markers: {'nothing was found' if not left else 'found in'}",
         *(f"    {place}" for place in left),
         *(f"  the same identifier is in {bot}: ./chatbot erase {bot} --subject …" for bot in searched["other_bots"]),
+        *([f"  accounts or the audit log name them too: {', '.join(staff)}"] if staff else []),
         f"  live: deployment {report['retrained']['live_deployment']}",
         f"  signature {report['signature'][:16]}…" + (" is right" if report.get("checked") else ""),
     ]

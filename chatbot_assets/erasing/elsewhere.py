@@ -30,6 +30,12 @@ def accounts_and_audit(home: Home) -> frozenset[Path]:
     return frozenset([*(home.root / AUDIT).glob("*"), *home.root.glob(f"{PEOPLE}*")])
 
 
+def named_among_staff(home: Home, names: Markers) -> list[str]:
+    """Which of these files hold a name, relative to the home; all of the database's as one."""
+    found = [path.relative_to(home.root).as_posix() for path in accounts_and_audit(home) if holds_marker(path, names)]
+    return sorted({PEOPLE if name.startswith(PEOPLE) else name for name in found})
+
+
 def clear_cache(home: Home, key: str, markers: Markers, models: set[str]) -> int:
     """Removes unpacked models and intermediate results that hold something of the person; gives how many.
 

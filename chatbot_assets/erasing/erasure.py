@@ -13,7 +13,7 @@ from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import mark_erased
 from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.deploy.replica import replicas
-from chatbot_assets.erasing.elsewhere import accounts_and_audit, clear_beside, clear_cache
+from chatbot_assets.erasing.elsewhere import accounts_and_audit, clear_beside, clear_cache, named_among_staff
 from chatbot_assets.erasing.history import forget, short_values_left
 from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.erasing.receipt import FOLDER, keep, sign, signing_key, subject_hash
@@ -82,8 +82,9 @@ def erase(
     if live and live.model_id in found.models:
         raise ErasureError(
             f"{key}: the person's rows are gone, but the live model still learnt from them, and no other one has taken "
-            f"its place: see ./chatbot status {key} and ./chatbot versions {key}, let a new model go live (promote, or "
-            "the limits under validate), then give this command again"
+            f"its place: see ./chatbot status {key} and ./chatbot versions {key}, let a new model go live (promote, "
+            "the limits under validate, or where deployments are imported: import another deployment), then give this "
+            "command again"
         )
     empty_journal(lake, home.journal)  # verdicts and shadows' answers may have come to their turns meanwhile
     with lake.writing(key, lambda: say(f"a refresh holds the tables of {key}; waiting for it")):
@@ -92,8 +93,7 @@ def erase(
         erased = mark_erased(lake.table(key, DEPLOYMENTS.name), found.models, actor=actor, reason=REASON)
         removed = _remove_models(lake, key, found, note)
         rewritten = _forget_versions(lake, key, found)
-        own = accounts_and_audit(home)
-        skip = own | {plan}
+        skip = accounts_and_audit(home) | {plan}
         cleared = clear_cache(home, key, found.markers, found.models)
         beside = clear_beside(home, key, found.markers, skip | frozenset((home.root / FOLDER).glob("*")))
         say("searching every byte of the home")
@@ -101,8 +101,7 @@ def erase(
         for table in _all_tables(lake, key):
             left = short_values_left(table, found)
             searched.places += [path.relative_to(home.root).as_posix() for path in left]
-        names = Markers.of(found.names, ())
-        staff = [path.relative_to(home.root).as_posix() for path in sorted(own) if holds_marker(path, names)]
+        staff = named_among_staff(home, Markers.of(found.names, ()))
     places = _own_places(home, key, searched, user_id)
     receipt = sign(
         home.root,

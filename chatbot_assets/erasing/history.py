@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from chatbot_assets.erasing.markers import Markers, redacted
 from chatbot_assets.erasing.search import column_bytes
-from chatbot_assets.erasing.subject import Found, data_files
+from chatbot_assets.erasing.subject import Found, data_files, read_rows
 from chatbot_assets.tables import MODELS
 from resources.lakehouse import LakeTable
 
@@ -75,7 +75,7 @@ def forget(table: LakeTable, found: Found, *, newest_too: bool = False) -> Rewri
 
 
 def _rewrite(path: Path, found: Found, markers: Markers, models: frozenset[str]) -> bool:
-    rows = pq.read_table(path)
+    rows = read_rows(path)
     kept = _without(rows, found, markers, models)
     if kept is None:
         return False
@@ -92,8 +92,6 @@ def _without(rows: pa.Table, found: Found, markers: Markers, models: frozenset[s
     own_ids = pa.array(sorted(found.turns | found.rejected | found.decisions | found.utterances | models), pa.string())
     for name in rows.column_names:
         column = rows.column(name).combine_chunks()
-        if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-            column = column.cast(pa.string())
         if name in (*SHARED, *PAIRED):
             continue
         gone = pc.or_(gone, _marked(column, own_ids, markers, found.short(name, markers), is_id=name.endswith("_id")))
@@ -169,8 +167,8 @@ def short_values_left(table: LakeTable, found: Found) -> list[Path]:
         wanted = {name: found.short(name, markers) for name in pq.read_schema(path).names}
         columns = [name for name, values in wanted.items() if values]
         if any(
-            pc.any(pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(wanted[name]), pa.string()))).as_py()
-            for name, column in zip(columns, pq.read_table(path, columns=columns).columns, strict=True)
+            pc.any(pc.is_in(column, value_set=pa.array(sorted(wanted[name]), pa.string()))).as_py()
+            for name, column in zip(columns, read_rows(path, columns).columns, strict=True)
         ):
             left.append(path)
     return left

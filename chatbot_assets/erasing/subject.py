@@ -102,6 +102,20 @@ def data_files(table: LakeTable) -> list[Path]:
     return sorted(path for path in table.path.rglob("*.parquet") if "_delta_log" not in path.parts)
 
 
+def read_rows(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of a data file. What Delta's own writer keeps as views, which Arrow cannot filter, is plain here."""
+    rows = pq.read_table(path, columns=None if columns is None else list(columns))
+    return rows.cast(pa.schema([column.with_type(_plain(column.type)) for column in rows.schema]))
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind):
+        return pa.list_(_plain(kind.value_type))
+    if pa.types.is_string_view(kind) or pa.types.is_large_string(kind):
+        return pa.string()
+    return pa.binary() if pa.types.is_binary_view(kind) else kind
+
+
 def landing_files(home: Home, key: str) -> list[Path]:
     """All files below a bot's landing folder, withdrawn ones too."""
     return sorted(path for path in home.landing(key).rglob("*") if path.is_file() and not path.is_symlink())
@@ -152,7 +166,7 @@ class _Finder:
         """Some columns of each data file, as far as the file has them."""
         for path in [*data_files(self.table(name)), *data_files(self.replica(name))]:
             if set(columns) <= set(pq.read_schema(path).names):
-                yield path, pq.read_table(path, columns=list(columns))
+                yield path, read_rows(path, columns)
 
     def now(self, name: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """The rows of the newest version. Of a replica, of which no version is the newest for all: of each file."""
@@ -183,12 +197,12 @@ class _Finder:
         names = pa.array(sorted(self.found.names), pa.string())
         groups: set[tuple[Any, ...]] = set()
         for _, rows in self.rows(name, columns):
-            mine = rows.filter(pc.is_in(rows.column("user_id").cast(pa.string()), value_set=names))
+            mine = rows.filter(pc.is_in(rows.column("user_id"), value_set=names))
             groups.update(tuple(row[one] for one in (context, *within)) for row in mine.to_pylist() if row[context])
         contexts = pa.array(sorted({group[0] for group in groups}), pa.string())
         for _, rows in self.rows(name, columns):
-            user = rows.column("user_id").cast(pa.string())
-            near = pc.and_(pc.is_null(user), pc.is_in(rows.column(context).cast(pa.string()), value_set=contexts))
+            user = rows.column("user_id")
+            near = pc.and_(pc.is_null(user), pc.is_in(rows.column(context), value_set=contexts))
             likely = rows.filter(pc.or_(pc.is_in(user, value_set=names), near)).to_pylist()
             mine = [row for row in likely if row["user_id"] or tuple(row[one] for one in (context, *within)) in groups]
             turns.update(row["turn_id"] for row in mine)
@@ -223,14 +237,14 @@ class _Finder:
         served = pa.array(sorted(self.found.served), pa.string())
         groups: dict[str, str] = {}
         for _, rows in self.rows("review_queue", columns):
-            mine = rows.filter(pc.is_in(rows.column("turn_id").cast(pa.string()), value_set=served)).to_pylist()
+            mine = rows.filter(pc.is_in(rows.column("turn_id"), value_set=served)).to_pylist()
             groups |= {row["group_id"]: row["group_text"] for row in mine if row["group_text"]}
             self.count("review_queue", len(mine))
         said_by_others = {
             normalise(row["text"])
             for _, rows in self.rows("review_queue", columns)
             for row in rows.filter(
-                pc.is_in(rows.column("group_id").cast(pa.string()), value_set=pa.array(sorted(groups), pa.string()))
+                pc.is_in(rows.column("group_id"), value_set=pa.array(sorted(groups), pa.string()))
             ).to_pylist()
             if row["turn_id"] not in self.found.served
         }
@@ -238,7 +252,7 @@ class _Finder:
         self.found.ids.update(own)
         self.found.texts.update(own.values())
         for _, rows in self.rows("shadow_answers", ("turn_id",)):
-            self.count("shadow_answers", len(rows.filter(pc.is_in(rows.column(0).cast(pa.string()), value_set=served))))
+            self.count("shadow_answers", len(rows.filter(pc.is_in(rows.column(0), value_set=served))))
 
     @property
     def turns(self) -> set[str]:
@@ -294,7 +308,7 @@ class _Finder:
         found: set[str] = set()
         wanted = pa.array(sorted(texts), pa.string())
         for _, rows in self.rows("paraphrase_candidates", columns):
-            mine = rows.filter(pc.is_in(rows.column("text").cast(pa.string()), value_set=wanted)).to_pylist()
+            mine = rows.filter(pc.is_in(rows.column("text"), value_set=wanted)).to_pylist()
             self.found.ids.update(row["text_key"] for row in mine)
             found.update(one for row in mine for one in row["candidates"])
             self.count("paraphrase_candidates", len(mine))
@@ -304,7 +318,7 @@ class _Finder:
         parents = pa.array(sorted(self.found.utterances), pa.string())
         for name, column, own in (("paraphrases", "parent_id", "paraphrase_id"), ("labels", "utterance_id", None)):
             for _, rows in self.rows(name, (column, *([own] if own else []))):
-                mine = rows.filter(pc.is_in(rows.column(column).cast(pa.string()), value_set=parents))
+                mine = rows.filter(pc.is_in(rows.column(column), value_set=parents))
                 self.found.ids.update(mine.column(own).to_pylist() if own else ())
                 self.count(name, mine.num_rows)
 
