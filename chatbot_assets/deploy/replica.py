@@ -1,9 +1,9 @@
 """Replicas of the tables that an imported deployment was made from, for explaining its answers where it serves.
 
-A replica has the log of the table it is a copy of, up to the version that was read, and so the same version numbers;
-of the data files it has those that an explanation reads at that version. Files are named once and changed by erasures
-alone, which the log tells, so a later import copies only what is new. Replicas lie in a lake of their own inside the bot's folder: what refreshes a bot
-does not see them, and its own tables stay as they are.
+A replica has the log of the table it is a copy of, up to the version that was read, and so the same version numbers; of
+the data files it has those that an explanation reads at that version. Files are named once and changed by erasures
+alone, which the log tells, so a later import copies only what is new. Replicas lie in a lake of their own inside the
+bot's folder: what refreshes a bot does not see them, and its own tables stay as they are.
 """
 
 import os
