@@ -8,8 +8,8 @@ never touched.
 import json
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -21,8 +21,8 @@ import pyarrow.parquet as pq
 from chatbot_assets.erasing.markers import Markers, redacted
 from chatbot_assets.erasing.search import column_bytes
 from chatbot_assets.erasing.subject import Found, data_files, read_rows
-from chatbot_assets.tables import MODELS
-from resources.lakehouse import LakeTable
+from chatbot_assets.tables import EVALUATIONS, MODELS
+from resources.lakehouse import LakeTable, Record
 
 BEING_WRITTEN = 60.0
 """Seconds: a file that no log entry names, and is younger, may belong to a commit of the chat service's."""
@@ -69,6 +69,8 @@ def forget(table: LakeTable, found: Found, *, newest_too: bool = False) -> Rewri
         and _rewrite(path, found, markers, models)
     ]
     entries = trim_log(table, active, markers)
+    if table.table is EVALUATIONS:
+        entries += _change_log(table, lambda line: _without_sample(line, found.models))
     if files or entries:
         _renew_checkpoint(table)
     return Rewritten(len(files), entries)
@@ -179,21 +181,38 @@ def trim_log(table: LakeTable, active: set[str], markers: Markers) -> int:
 
     Each old file is given the size that it has now; ``active`` are the files of the newest version.
     """
-    changed = 0
-    for path in sorted((table.path / "_delta_log").glob("*.json")):
-        if not path.stem.isdigit():
-            continue
-        before = path.read_text(encoding="utf-8").splitlines()
-        after = [_entry(line, table.path, active, markers) for line in before]
-        if after != before:
-            replace_text(path, "".join(line + "\n" for line in after))
-            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
-            changed += 1
+    changed = _change_log(table, lambda line: _entry(line, table.path, active, markers))
     for path in (table.path / "_delta_log").glob("*.crc"):
         if markers.is_in(path.read_bytes()):
             path.unlink()  # a checksum of a version that holds statistics, too; readers do without
             changed += 1
     return changed
+
+
+def _change_log(table: LakeTable, change: Callable[[str], str]) -> int:
+    """Writes the log's entries again that have lines to change; gives how many."""
+    changed = 0
+    for path in sorted((table.path / "_delta_log").glob("*.json")):
+        if not path.stem.isdigit():
+            continue
+        before = path.read_text(encoding="utf-8").splitlines()
+        after = [change(line) for line in before]
+        if after != before:
+            replace_text(path, "".join(line + "\n" for line in after))
+            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+            changed += 1
+    return changed
+
+
+def _without_sample(line: str, models: Collection[str]) -> str:
+    """A record of an evaluation without the texts that one of the models was seen to answer: nobody asks it again."""
+    entry: dict[str, Any] = json.loads(line)
+    record = Record.from_json(entry.get("commitInfo", {}).get("userMetadata") or "")
+    measured = record.signature.inputs.get(MODELS.name) if record else None
+    if record is None or measured is None or measured.data_version not in models or not record.notes.get("sample"):
+        return line
+    entry["commitInfo"]["userMetadata"] = replace(record, notes={**record.notes, "sample": []}).to_json()
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
 
 
 def _entry(line: str, folder: Path, active: set[str], markers: Markers) -> str:

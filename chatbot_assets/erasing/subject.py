@@ -12,11 +12,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from chatbot_assets.bot import Bot
+from chatbot_assets.deploy.record import ERASED, history
 from chatbot_assets.deploy.replica import replicas
 from chatbot_assets.embed.vectors import text_id
 from chatbot_assets.erasing.landing_rows import OwnRows, mentions, own_rows
 from chatbot_assets.erasing.markers import Markers
-from chatbot_assets.tables import MODELS, UTTERANCES
+from chatbot_assets.tables import DEPLOYMENTS, MODELS, UTTERANCES
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable
 from resources.pseudonyms import names_of
@@ -325,8 +326,13 @@ class _Finder:
     def _models(self) -> None:
         """The models whose version of ``utterances`` held something to learn that was the person's alone."""
         models = self.table(MODELS.name)
-        if not self.trained_in or models.last() is None:
+        if models.last() is None:
             return
+        # Those that an import has marked: what they learnt from was never here.
+        marked = {one["model_id"] for one in history(self.table(DEPLOYMENTS.name)).events if one["event"] == ERASED}
+        if marked:
+            present = {model for batch in self.now(MODELS.name, ("model_id",)) for model in batch.column(0).to_pylist()}
+            self.found.models |= marked & present
         active = {imported: _files_of_versions(table) for imported, table in self._taught().items()}
         for _, record in models.records():
             read = record.signature.inputs.get(UTTERANCES.name)
