@@ -7,6 +7,7 @@ from typing import Any
 
 from chatbot_assets.bot import Bot, bot_keys, load_bot
 from chatbot_assets.commands import UserError
+from resources.audit import Act
 from resources.environment import Home
 
 Say = Callable[[str], None]
@@ -46,7 +47,7 @@ def run(
 
 
 def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: str, say: Say) -> dict[str, Any]:
-    from chatbot_assets.commands.refresh import run as refresh
+    from chatbot_assets.auditing import note_events
     from chatbot_assets.erasing.erasure import ErasureError, erase, preview
     from chatbot_assets.erasing.sources import JournalError
     from resources.lakehouse import ConflictError
@@ -54,23 +55,38 @@ def _one(home: Home, bot: Bot, subject: str, dry_run: bool, reason: str, actor: 
     try:
         if dry_run:
             return {"bot": bot.key, "dry_run": True, **preview(home, bot, subject), "complete": True}
-        return erase(
+        # What the tables tell of decisions and deployments is noted before rows of theirs leave.
+        log = note_events(home, bot.tenant, bot.key.partition(".")[2])
+        log.add(Act("erasure_begun", actor, "command", bot=bot.key))
+        receipt = erase(
             home,
             bot,
             subject,
             actor=actor,
             reason=reason,
-            refresh=lambda: _quietly(refresh(bot.key)),
+            refresh=lambda: _refresh(home, bot),
             say=lambda line: say(f"{bot.key}: {line}"),
         )
+        outcome = "done" if receipt["complete"] else "incomplete"
+        details = {name: receipt["found"][name] for name in ("landed_rows", "served_turns", "models")}
+        about = Path(receipt["file"]).name
+        log.add(Act("erased", actor, "command", bot=bot.key, about=about, outcome=outcome, details=details))
+        return receipt
     except UserError as error:
         raise UserError(f"{error}; mend that and give the command again: what was begun is finished then") from None
     except (ErasureError, JournalError, ConflictError) as error:
         raise UserError(str(error)) from None
 
 
-def _quietly(report: dict[str, Any]) -> None:
-    """The receipt tells what matters of a refresh."""
+def _refresh(home: Home, bot: Bot) -> None:
+    """Refreshes all of a bot; of one whose deployments are imported, and that has no data here, what can be."""
+    from chatbot_assets.automation import bot_state
+    from chatbot_assets.commands.refresh import run as refresh
+    from chatbot_assets.tables import REVIEW_QUEUE
+    from resources.lakehouse import Lake
+
+    imported = bot_state(home, Lake(home.lake), bot, settle=0.0).obstacle == "imported"
+    refresh(bot.key, **{"select": REVIEW_QUEUE.name} if imported else {})
 
 
 def _checked(home: Home, path: Path, subject: str | None) -> dict[str, Any]:
@@ -100,7 +116,7 @@ def describe(report: dict[str, Any]) -> str:
         more = ["  the live model learnt from them: another one will be trained"] if live else []
         return "\n".join([f"{report['bot']}: would go: {what}", *tables, *more])
     searched = report["search"]
-    left = searched["found_in"]
+    left, staff = searched["found_in"], searched.get("accounts_and_audit")
     bytes_read = f"{searched['bytes']:,} bytes of {searched['files']:,} files were searched"
     lines = [
         f"{report['bot']}: {'erased' if report['complete'] else 'NOT complete'} on {report['at'][:19]}Z: {what}",
@@ -108,6 +124,7 @@ def describe(report: dict[str, Any]) -> str:
         f"  {bytes_read} for {searched['markers']:,} markers: {'nothing was found' if not left else 'found in'}",
         *(f"    {place}" for place in left),
         *(f"  the same identifier is in {bot}: ./chatbot erase {bot} --subject …" for bot in searched["other_bots"]),
+        *([f"  accounts or the audit log name them too: {', '.join(staff)}"] if staff else []),
         f"  live: deployment {report['retrained']['live_deployment']}",
         f"  signature {report['signature'][:16]}…" + (" is right" if report.get("checked") else ""),
     ]

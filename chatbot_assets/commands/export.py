@@ -11,6 +11,7 @@ from chatbot_assets.bot import check_key
 from chatbot_assets.commands import UserError
 from chatbot_assets.exporting import FORMATS, export, moment_column
 from chatbot_assets.tables import TABLES
+from resources.audit import Act, AuditLog
 from resources.environment import Home
 from resources.lakehouse import Lake
 
@@ -59,7 +60,10 @@ def run(
 
 
 def note_export(home: Home, report: dict[str, Any]) -> None:
-    """Appends one line about an export; the one place where exports are audited."""
+    """Notes an export in the tenant's audit log, and where the file went in the home's list of exports."""
+    details = {"format": report["format"], "rows": report["rows"], "from": report["from"], "to": report["to"]}
+    act = Act("exported", report["actor"], "command", bot=report["bot"], about=report["table"], details=details)
+    AuditLog(home.root, report["bot"].partition(".")[0]).add(act)
     path = home.root / EXPORTS
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8") as stream:
         stream.write(json.dumps(report, ensure_ascii=False) + "\n")

@@ -1,14 +1,14 @@
 """Replicas of the tables that an imported deployment was made from, for explaining its answers where it serves.
 
-A replica has the log of the table it is a copy of, up to the version that was read, and so the same version numbers;
-of the data files it has those that an explanation reads at that version. Files are named once and never changed, so a
-later import copies only what is new. Replicas lie in a lake of their own inside the bot's folder: what refreshes a bot
-does not see them, and its own tables stay as they are.
+A replica has the log of the table it is a copy of, up to the version that was read, and so the same version numbers; of
+the data files it has those that an explanation reads at that version. Files are named once and changed by erasures
+alone, which the log tells, so a later import copies only what is new. Replicas lie in a lake of their own inside the
+bot's folder: what refreshes a bot does not see them, and its own tables stay as they are.
 """
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,10 +42,19 @@ def replicate(tables: Iterable[tuple[LakeTable, int]], target: Lake, key: str) -
     copied = Copied()
     for table, version in tables:
         replica = replicas(target, key).table(key, table.table.name)
+        log, to = table.path / "_delta_log", replica.path / "_delta_log"
+        entries = [path for path in sorted(log.glob("*.json")) if path.stem.isdigit() and int(path.stem) <= version]
+        if _is_of_another_history(entries, to):
+            shutil.rmtree(replica.path)
         if table.table.name in EXPLAINED:
             copied += _copy_files(table, replica, version)
-        copied += _copy_log(table.path / "_delta_log", replica.path / "_delta_log", version)
+        copied += sum((_copy(path, to / path.name) for path in entries if not (to / path.name).exists()), Copied())
     return copied
+
+
+def _is_of_another_history(entries: Sequence[Path], to: Path) -> bool:
+    """Whether a replica's log says something else than the table's: that home began anew, or forgot a person."""
+    return any((to / path.name).exists() and (to / path.name).read_bytes() != path.read_bytes() for path in entries)
 
 
 def _copy_files(table: LakeTable, replica: LakeTable, version: int) -> Copied:
@@ -58,15 +67,6 @@ def _copy_files(table: LakeTable, replica: LakeTable, version: int) -> Copied:
         except FileNotFoundError:
             copied += Copied(missing=1)
     return copied
-
-
-def _copy_log(log: Path, to: Path, version: int) -> Copied:
-    """Copies what a log says up to a version; a log of another history, as of a home that began anew, is replaced."""
-    entries = [path for path in sorted(log.glob("*.json")) if path.stem.isdigit() and int(path.stem) <= version]
-    present = [path for path in entries if (to / path.name).exists()]
-    if present and (to / present[-1].name).read_bytes() != present[-1].read_bytes():
-        shutil.rmtree(to)
-    return sum((_copy(path, to / path.name) for path in entries if not (to / path.name).exists()), Copied())
 
 
 def _copy(path: Path, to: Path) -> Copied:

@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 
 from chatbot_assets.automation import current_signature, pinned_inputs
 from chatbot_assets.bot import Bot
-from chatbot_assets.deploy.life import after_verified, event_id, moment
-from chatbot_assets.deploy.record import History, history, served_config
+from chatbot_assets.deploy.life import after_verified, event_id, mark_erased, moment
+from chatbot_assets.deploy.record import ERASED, History, history, served_config
 from chatbot_assets.deploy.replica import Copied, replicate
 from chatbot_assets.deploy.verification import Verification
 from chatbot_assets.explain.lineage import recorded, versions_of
@@ -28,6 +28,8 @@ from chatbot_assets.train.manifest import ModelFormatError
 from resources.environment import code_revision
 from resources.lakehouse import Change, Commit, InputVersion, Lake, LakeTable, Record
 from resources.model_store import holds, unpack
+
+ERASED_THERE = "a person whom it had learnt from was erased where it was made; ./chatbot erase removes it here"
 
 
 class TransferError(RuntimeError):
@@ -90,7 +92,15 @@ def transfer(
     _append(
         target, bot, past, event, list(zip(names, reasons, strict=True)), actor, note | {"passed": verification.passed}
     )
+    _follow_erasures(source.table(bot.key, DEPLOYMENTS.name), here, actor)
     return Transferred(identity, model_id, names[-1], reasons[-1], lineage)
+
+
+def _follow_erasures(there: LakeTable, here: LakeTable, actor: str) -> None:
+    """Models that the other home has erased are marked here as well, but for one that is live still."""
+    past = history(here)
+    erased = {event["model_id"] for event in history(there).events if event["event"] == ERASED}
+    mark_erased(here, erased - {past.live.model_id if past.live else None}, actor=actor, reason=ERASED_THERE)
 
 
 def _deployment(deployments: LakeTable, identity: str | None) -> dict[str, Any]:

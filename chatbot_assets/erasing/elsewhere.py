@@ -11,25 +11,50 @@ from pathlib import Path
 from chatbot_assets.erasing.history import replace_text
 from chatbot_assets.erasing.markers import Markers, redacted
 from chatbot_assets.erasing.search import SQLITE, holds_marker
+from resources.audit import FOLDER as AUDIT
 from resources.environment import Home
+from serving.people.store import FILE as PEOPLE
 
 BUSY_SECONDS = 60
 """How long a database may be in use by others before the search gives up."""
 FILL = b" "
+ENCODERS = "encoders"
+"""The cache's folder for encoders as they were published: no bot's data."""
 
 
-def clear_cache(home: Home, markers: Markers, models: set[str]) -> int:
-    """Removes unpacked models and intermediate results that hold something of the person; gives how many."""
+def accounts_and_audit(home: Home) -> frozenset[Path]:
+    """The accounts of those who work with the platform, and what they did: no bot's data, and never redacted.
+
+    Each entry of an audit log holds the hash of the one before, and none a user's text.
+    """
+    return frozenset([*(home.root / AUDIT).glob("*"), *home.root.glob(f"{PEOPLE}*")])
+
+
+def named_among_staff(home: Home, names: Markers) -> list[str]:
+    """Which of these files hold a name, relative to the home; all of the database's as one."""
+    found = [path.relative_to(home.root).as_posix() for path in accounts_and_audit(home) if holds_marker(path, names)]
+    return sorted({PEOPLE if name.startswith(PEOPLE) else name for name in found})
+
+
+def clear_cache(home: Home, key: str, markers: Markers, models: set[str]) -> int:
+    """Removes unpacked models and intermediate results that hold something of the person; gives how many.
+
+    The bot's sorted review queues go in any case: they are made of the tables again in a second.
+    """
     folders = [path for place in ("models", "scratch") for path in (home.cache / place).glob("*") if path.is_dir()]
     removed = 0
     for folder in folders:
         if folder.name in models or any(holds_marker(path, markers) for path in _files(folder)):
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
+    queues = set((home.cache / "review").glob(f"{key}-*"))
     for path in _files(home.cache):
-        if holds_marker(path, markers):
-            path.unlink()
-            removed += 1
+        if path.is_relative_to(home.cache / ENCODERS):
+            continue
+        with contextlib.suppress(FileNotFoundError):  # the chat service puts a newer one in its place
+            if path in queues or holds_marker(path, markers):
+                path.unlink()
+                removed += 1
     return removed
 
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,16 +12,17 @@ from typing import Any
 from chatbot_assets.bot import Bot
 from chatbot_assets.deploy.life import mark_erased
 from chatbot_assets.deploy.record import live_deployment
-from chatbot_assets.erasing.elsewhere import clear_beside, clear_cache
+from chatbot_assets.deploy.replica import replicas
+from chatbot_assets.erasing.elsewhere import accounts_and_audit, clear_beside, clear_cache, named_among_staff
 from chatbot_assets.erasing.history import forget, short_values_left
 from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.erasing.receipt import FOLDER, keep, sign, signing_key, subject_hash
 from chatbot_assets.erasing.search import Searched, holds_marker, search
-from chatbot_assets.erasing.sources import amend, empty_journal, remove_rows, rows_with
+from chatbot_assets.erasing.sources import amend, empty_journal, remove_rows, remove_served, rows_with
 from chatbot_assets.erasing.subject import Found, find
 from chatbot_assets.tables import DEPLOYMENTS, MODELS, TABLES
 from resources.environment import Home
-from resources.lakehouse import Lake
+from resources.lakehouse import Lake, LakeTable
 
 PLANS = "erasing"
 """The home's folder for what an erasure under way has found; a plan is removed when nothing of it is left to do."""
@@ -70,9 +71,8 @@ def erase(
     empty_journal(lake, home.journal)
     with lake.writing(key, lambda: say(f"a refresh holds the tables of {key}; waiting for it")):
         say("looking for the person in all tables and versions")
-        found, landing = find(home, lake, bot, user_id)
-        if plan.exists():
-            found.join(Found.from_json(plan.read_text(encoding="utf-8")))
+        earlier = Found.from_json(plan.read_text(encoding="utf-8")) if plan.exists() else None
+        found, landing = find(home, lake, bot, user_id, earlier)
         _keep_plan(plan, found)
         say("removing the person's rows")
         remove_rows(lake, key, found, landing, note)
@@ -82,27 +82,26 @@ def erase(
     if live and live.model_id in found.models:
         raise ErasureError(
             f"{key}: the person's rows are gone, but the live model still learnt from them, and no other one has taken "
-            f"its place: see ./chatbot status {key} and ./chatbot versions {key}, let a new model go live (promote, or "
-            "the limits under validate), then give this command again"
+            f"its place: see ./chatbot status {key} and ./chatbot versions {key}, let a new model go live (promote, "
+            "the limits under validate, or where deployments are imported: import another deployment), then give this "
+            "command again"
         )
+    empty_journal(lake, home.journal)  # verdicts and shadows' answers may have come to their turns meanwhile
     with lake.writing(key, lambda: say(f"a refresh holds the tables of {key}; waiting for it")):
         say("taking the person out of old versions")
+        remove_served(lake, key, found, note)
         erased = mark_erased(lake.table(key, DEPLOYMENTS.name), found.models, actor=actor, reason=REASON)
         removed = _remove_models(lake, key, found, note)
-        rewritten = {
-            name: asdict(done)
-            for name in TABLES
-            for done in [forget(lake.table(key, name), found)]
-            if done.files or done.entries
-        }
-        skip = frozenset({plan})
-        cleared = clear_cache(home, found.markers, found.models)
+        rewritten = _forget_versions(lake, key, found)
+        skip = accounts_and_audit(home) | {plan}
+        cleared = clear_cache(home, key, found.markers, found.models)
         beside = clear_beside(home, key, found.markers, skip | frozenset((home.root / FOLDER).glob("*")))
         say("searching every byte of the home")
         searched = search(home.root, found.markers, skip)
-        for name in TABLES:
-            left = short_values_left(lake.table(key, name), found)
+        for table in _all_tables(lake, key):
+            left = short_values_left(table, found)
             searched.places += [path.relative_to(home.root).as_posix() for path in left]
+        staff = named_among_staff(home, Markers.of(found.names, ()))
     places = _own_places(home, key, searched, user_id)
     receipt = sign(
         home.root,
@@ -134,6 +133,7 @@ def erase(
                 "bytes": searched.bytes,
                 "found_in": [_hidden(name, found.markers) for name in places["own"]],
                 "other_bots": sorted(set(places["other_bots"])),
+                "accounts_and_audit": staff,
             },
             "complete": not places["own"],
         },
@@ -172,6 +172,25 @@ def _keep_plan(path: Path, found: Found) -> None:
         stream.flush()
         os.fsync(stream.fileno())
     os.replace(temporary, path)
+
+
+def _all_tables(lake: Lake, key: str) -> Iterator[LakeTable]:
+    """A bot's tables, and the replicas that came with imported deployments."""
+    for name in TABLES:
+        yield lake.table(key, name)
+        yield replicas(lake, key).table(key, name)
+
+
+def _forget_versions(lake: Lake, key: str, found: Found) -> dict[str, dict[str, int]]:
+    """Takes the person out of the old versions of all tables, and of replicas; gives what was done by table."""
+    rewritten = {}
+    for name in TABLES:
+        done = forget(lake.table(key, name), found) + forget(
+            replicas(lake, key).table(key, name), found, newest_too=True
+        )
+        if done.files or done.entries:
+            rewritten[name] = asdict(done)
+    return rewritten
 
 
 def _remove_models(lake: Lake, key: str, found: Found, note: dict[str, Any]) -> int:

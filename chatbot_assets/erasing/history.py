@@ -1,14 +1,15 @@
 """Takes a person out of a table's past: old data files and the log lose their rows and texts, and stay readable.
 
 A file of an old version is written again without the rows, under its name, and the log is given its new size. So every
-version can still be read, as if the person had never been there. Files of the newest version are never touched.
+version can still be read, as if the person had never been there. Files of the newest version of a bot's own table are
+never touched.
 """
 
 import json
 import os
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -19,9 +20,9 @@ import pyarrow.parquet as pq
 
 from chatbot_assets.erasing.markers import Markers, redacted
 from chatbot_assets.erasing.search import column_bytes
-from chatbot_assets.erasing.subject import Found, data_files
-from chatbot_assets.tables import MODELS
-from resources.lakehouse import LakeTable
+from chatbot_assets.erasing.subject import Found, data_files, read_rows
+from chatbot_assets.tables import EVALUATIONS, MODELS
+from resources.lakehouse import LakeTable, Record
 
 BEING_WRITTEN = 60.0
 """Seconds: a file that no log entry names, and is younger, may belong to a commit of the chat service's."""
@@ -38,9 +39,17 @@ class Rewritten:
     files: int
     entries: int
 
+    def __add__(self, other: "Rewritten") -> "Rewritten":
+        return Rewritten(self.files + other.files, self.entries + other.entries)
 
-def forget(table: LakeTable, found: Found) -> Rewritten:
+
+def forget(table: LakeTable, found: Found, *, newest_too: bool = False) -> Rewritten:
     """Takes a person out of the old versions of a table. The caller holds the bot's tables.
+
+    Args:
+        table: the table.
+        found: what is the person's.
+        newest_too: whether files of the newest version are written again as well: of a replica, which nobody refreshes.
 
     Raises:
         LakeError: when the table's log has gaps.
@@ -48,7 +57,7 @@ def forget(table: LakeTable, found: Found) -> Rewritten:
     if table.last() is None:
         return Rewritten(0, 0)
     named = {name for entry in table.history() for name in entry.added}
-    active = set(table.files())
+    active = set[str]() if newest_too else set(table.files())
     newest = time.time() - BEING_WRITTEN
     markers = found.markers
     models = frozenset(found.models) if table.table is MODELS else frozenset[str]()
@@ -60,13 +69,15 @@ def forget(table: LakeTable, found: Found) -> Rewritten:
         and _rewrite(path, found, markers, models)
     ]
     entries = trim_log(table, active, markers)
+    if table.table is EVALUATIONS:
+        entries += _change_log(table, lambda line: _without_sample(line, found.models))
     if files or entries:
         _renew_checkpoint(table)
     return Rewritten(len(files), entries)
 
 
 def _rewrite(path: Path, found: Found, markers: Markers, models: frozenset[str]) -> bool:
-    rows = pq.read_table(path)
+    rows = read_rows(path)
     kept = _without(rows, found, markers, models)
     if kept is None:
         return False
@@ -83,8 +94,6 @@ def _without(rows: pa.Table, found: Found, markers: Markers, models: frozenset[s
     own_ids = pa.array(sorted(found.turns | found.rejected | found.decisions | found.utterances | models), pa.string())
     for name in rows.column_names:
         column = rows.column(name).combine_chunks()
-        if pa.types.is_large_string(column.type) or pa.types.is_string_view(column.type):
-            column = column.cast(pa.string())
         if name in (*SHARED, *PAIRED):
             continue
         gone = pc.or_(gone, _marked(column, own_ids, markers, found.short(name, markers), is_id=name.endswith("_id")))
@@ -160,8 +169,8 @@ def short_values_left(table: LakeTable, found: Found) -> list[Path]:
         wanted = {name: found.short(name, markers) for name in pq.read_schema(path).names}
         columns = [name for name, values in wanted.items() if values]
         if any(
-            pc.any(pc.is_in(column.cast(pa.string()), value_set=pa.array(sorted(wanted[name]), pa.string()))).as_py()
-            for name, column in zip(columns, pq.read_table(path, columns=columns).columns, strict=True)
+            pc.any(pc.is_in(column, value_set=pa.array(sorted(wanted[name]), pa.string()))).as_py()
+            for name, column in zip(columns, read_rows(path, columns).columns, strict=True)
         ):
             left.append(path)
     return left
@@ -172,21 +181,38 @@ def trim_log(table: LakeTable, active: set[str], markers: Markers) -> int:
 
     Each old file is given the size that it has now; ``active`` are the files of the newest version.
     """
-    changed = 0
-    for path in sorted((table.path / "_delta_log").glob("*.json")):
-        if not path.stem.isdigit():
-            continue
-        before = path.read_text(encoding="utf-8").splitlines()
-        after = [_entry(line, table.path, active, markers) for line in before]
-        if after != before:
-            replace_text(path, "".join(line + "\n" for line in after))
-            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
-            changed += 1
+    changed = _change_log(table, lambda line: _entry(line, table.path, active, markers))
     for path in (table.path / "_delta_log").glob("*.crc"):
         if markers.is_in(path.read_bytes()):
             path.unlink()  # a checksum of a version that holds statistics, too; readers do without
             changed += 1
     return changed
+
+
+def _change_log(table: LakeTable, change: Callable[[str], str]) -> int:
+    """Writes the log's entries again that have lines to change; gives how many."""
+    changed = 0
+    for path in sorted((table.path / "_delta_log").glob("*.json")):
+        if not path.stem.isdigit():
+            continue
+        before = path.read_text(encoding="utf-8").splitlines()
+        after = [change(line) for line in before]
+        if after != before:
+            replace_text(path, "".join(line + "\n" for line in after))
+            path.with_name(f".{path.name}.crc").unlink(missing_ok=True)
+            changed += 1
+    return changed
+
+
+def _without_sample(line: str, models: Collection[str]) -> str:
+    """A record of an evaluation without the texts that one of the models was seen to answer: nobody asks it again."""
+    entry: dict[str, Any] = json.loads(line)
+    record = Record.from_json(entry.get("commitInfo", {}).get("userMetadata") or "")
+    measured = record.signature.inputs.get(MODELS.name) if record else None
+    if record is None or measured is None or measured.data_version not in models or not record.notes.get("sample"):
+        return line
+    entry["commitInfo"]["userMetadata"] = replace(record, notes={**record.notes, "sample": []}).to_json()
+    return json.dumps(entry, ensure_ascii=False, separators=(",", ":"))
 
 
 def _entry(line: str, folder: Path, active: set[str], markers: Markers) -> str:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from chatbot_assets.collect.withdrawal import WITHDRAWN_FOLDER
 from chatbot_assets.erasing.landing_rows import OwnRows, mentions, put, rewritten
 from chatbot_assets.erasing.markers import ERASED, Markers
 from chatbot_assets.erasing.subject import Found
+from chatbot_assets.tables import CONVERSATIONS, SHADOW_ANSWERS
 from resources.environment import code_revision
 from resources.lakehouse import Lake, LakeTable, Record, StagedFile
 
@@ -36,13 +38,16 @@ def empty_journal(lake: Lake, journal: Path, seconds: float = JOURNAL_SECONDS) -
     Raises:
         JournalError: when that takes too long.
     """
-    from serving.conversation_log import ConversationLog
     from serving.journal import ask_to_retire, segments_before
+    from serving.writer import Writer
 
     if not journal.exists():
         return
     asked, until = ask_to_retire(journal), time.monotonic() + seconds
-    log = ConversationLog(lake, journal)
+    stop = threading.Event()
+    # The chat service's writer does it, if there is one: this one waits until it is alone.
+    writer = threading.Thread(target=Writer(lake, journal).run, args=(stop,), name="journal writer")
+    writer.start()
     try:
         while segments_before(journal, asked):
             if time.monotonic() > until:
@@ -51,11 +56,12 @@ def empty_journal(lake: Lake, journal: Path, seconds: float = JOURNAL_SECONDS) -
                 )
             time.sleep(0.1)
     finally:
-        log.close()
+        stop.set()
+        writer.join()
 
 
 def remove_rows(lake: Lake, key: str, found: Found, landing: Sequence[OwnRows], note: Note) -> None:
-    """Removes what was found from landing files, ``dialogues``, ``rejected``, decisions and ``conversations``.
+    """Removes what was found from landing files, ``dialogues``, ``rejected``, decisions and what was served.
 
     Each step finds by itself what is left to do. The caller holds the bot's tables.
     """
@@ -64,7 +70,7 @@ def remove_rows(lake: Lake, key: str, found: Found, landing: Sequence[OwnRows], 
         table = lake.table(key, name)
         amend(table, (), rows_with(table.table.key[0], gone), table.table.key, note)
     amend_decisions(lake.table(key, "review_decisions"), found.turns, note)
-    _amend_conversations(lake.table(key, "conversations"), found, note)
+    remove_served(lake, key, found, note)
     _empty_queue(lake.table(key, "review_queue"), found, note)
 
 
@@ -156,15 +162,22 @@ def amend_decisions(table: LakeTable, turns: set[str], note: Note) -> None:
         amend(table, staged, gone, ["decision_id"], note)
 
 
-def _amend_conversations(table: LakeTable, found: Found, note: Note) -> None:
-    """The person's turns leave; what was suggested to others stays, but for texts of the person's."""
+def remove_served(lake: Lake, key: str, found: Found, note: Note) -> None:
+    """The person's turns leave, and shadows' answers to them; what was suggested to others stays, but for the person's
+    texts. The chat service may be adding to both tables meanwhile."""
+    _amend_served(lake.table(key, CONVERSATIONS.name), found, note)
+    _amend_served(lake.table(key, SHADOW_ANSWERS.name), found, note)
+
+
+def _amend_served(table: LakeTable, found: Found, note: Note) -> None:
     from deltalake.exceptions import CommitFailedError
 
     from serving.conversations import ATTEMPTS, Conversations
 
     if table.last() is None:
         return
-    present = table.arrow(["turn_id", "answer", "candidates", "chosen_candidate"])
+    quoting = [name for name in ("answer", "candidates", "chosen_candidate") if name in table.table.schema.names]
+    present = table.arrow(["turn_id", *quoting])
     conversations = Conversations(table)
     conversations.remove(found.served.intersection(present.column("turn_id").to_pylist()), {"erased": dict(note)})
     markers = found.markers
@@ -187,7 +200,8 @@ def _empty_queue(table: LakeTable, found: Found, note: Note) -> None:
 
     It would leave them as they are otherwise: what was answered is no part of what tells the queue's rows apart.
     """
-    markers, columns = found.markers, ("text", "answer", "candidates", "chosen_candidate")
+    markers = found.markers
+    columns = ("text", "answer", "candidates", "chosen_candidate", "preset_answer", "group_id", "group_text")
 
     def theirs(batch: pa.RecordBatch) -> pa.Array:
         said = zip(*(batch.column(name).to_pylist() for name in columns), strict=True)
@@ -208,7 +222,7 @@ def without_suggestions(row: Mapping[str, Any], markers: Markers) -> dict[str, A
     ]
     if kept != candidates:
         change["candidates"] = json.dumps(kept, ensure_ascii=False)
-    if row["chosen_candidate"] is not None and markers.marks(row["chosen_candidate"]):
+    if row.get("chosen_candidate") is not None and markers.marks(row["chosen_candidate"]):
         change["chosen_candidate"] = None
     if row["answer"] and any(marker in row["answer"] for marker in markers.telling):
         change["answer"] = ERASED

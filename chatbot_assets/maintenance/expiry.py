@@ -9,7 +9,7 @@ from chatbot_assets.bot import Retention
 from chatbot_assets.erasing.history import trim_log
 from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.erasing.sources import amend_decisions
-from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS
+from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS, SHADOW_ANSWERS
 from resources.lakehouse import Lake
 
 
@@ -30,7 +30,9 @@ def expire(lake: Lake, key: str, retention: Retention, now: datetime) -> int:
     turns = set(old.column("turn_id").to_pylist())
     if turns:
         note = {"expired": {"before": since.isoformat(), "at": now.isoformat()}}
-        Conversations(table).remove(turns, note)
+        for name in (CONVERSATIONS.name, SHADOW_ANSWERS.name):
+            if (served_in := lake.table(key, name)).last() is not None:
+                Conversations(served_in).remove(turns, note)
         if retention.decisions == "leave":
             amend_decisions(lake.table(key, REVIEW_DECISIONS.name), turns, note["expired"])
     trim_log(table, set(table.files()), Markers(frozenset()))

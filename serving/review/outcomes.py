@@ -18,7 +18,7 @@ class Outcomes:
     """What became of decisions, by the deployment that is live."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, str], Outcome] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, str], Outcome] = OrderedDict()
 
     def of(self, bots: LiveBots, key: str, log: DecisionLog, turn_ids: Sequence[str]) -> dict[str, Outcome]:
         """The outcome for each turn that a decision in force modifies, by turn; empty while the bot cannot answer."""
@@ -30,11 +30,11 @@ class Outcomes:
             return {}
         decided = [found for turn_id in turn_ids if (found := log.decided(turn_id))]
         identity = live.deployment.deployment_id
-        missing = [one for one in decided if (identity, one.decision_id) not in self._kept]
+        missing = [one for one in decided if (identity, one.decision_id, one.turn_id) not in self._kept]
         asked = outcomes(missing, live.responder.respond([one.raw for one in missing])) if missing else []
         for outcome in asked:
-            self._kept[identity, outcome.decision_id] = outcome
+            self._kept[identity, outcome.decision_id, outcome.turn_id] = outcome
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        kept = [self._kept.get((identity, one.decision_id)) for one in decided]
+        kept = [self._kept.get((identity, one.decision_id, one.turn_id)) for one in decided]
         return {outcome.turn_id: outcome for outcome in kept if outcome}

@@ -1,9 +1,5 @@
 """The command, a service that goes on answering, pseudonyms, and turns that leave by themselves."""
 
-import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,20 +7,24 @@ from typing import Any
 
 import httpx
 import pytest
-from known_person import MARK, OTHER, SUBJECT, Known, decide, erase, serve, turn
+from known_person import OTHER, SUBJECT, Erased, Known, decide, erase, places, serve, shadow, turn
 from service import running
 from small_bot import KEY, SmallBot
 
 from chatbot_assets.bot import Bot, BotError, Retention, load_bot, tenant_file
 from chatbot_assets.commands import UserError
-from chatbot_assets.commands.erase import run
+from chatbot_assets.commands.erase import describe, run
+from chatbot_assets.commands.import_deployment import run as import_deployment
+from chatbot_assets.erasing import erasure
 from chatbot_assets.erasing.erasure import ErasureError
 from chatbot_assets.erasing.markers import Markers
 from chatbot_assets.erasing.search import search
 from chatbot_assets.maintenance.expiry import expire
 from chatbot_assets.process.decisions import COLUMNS, in_force
-from resources.environment import PROJECT, Home
+from resources.audit import Act, AuditLog
+from resources.environment import Home
 from resources.pseudonyms import pseudonym
+from serving.people.directory import Directory
 from serving.tokens import ensure_tokens
 
 OPTIONS: dict[str, Any] = {
@@ -35,35 +35,6 @@ OPTIONS: dict[str, Any] = {
     "actor": "kim",
     "say": lambda line: None,
 }
-
-
-def test_the_service_goes_on_and_its_journal_holds_nothing_of_the_person(bot: SmallBot) -> None:
-    token = ensure_tokens(bot.home.root / "tokens.json", {"acme"})["acme"]
-    with running(bot) as address:
-        said = {"session_id": "s-live-315", "text": f"{MARK} wants parcel now", "user_id": SUBJECT}
-        client = httpx.Client(base_url=address, headers={"Authorization": f"Bearer {token}"})
-        assert client.post(f"/v1/bots/{KEY}/chat", json=said).status_code == 200
-        receipt = erase(bot)
-        assert receipt["complete"] and receipt["found"]["served_turns"] == 1
-        assert search(bot.home.root, Markers(frozenset({SUBJECT, MARK, "s-live-315"}))).places == []
-        other = said | {"text": "parcel please", "user_id": OTHER, "session_id": "s-2"}
-        assert client.post(f"/v1/bots/{KEY}/chat", json=other).status_code == 200
-    assert [found["user_id"] for found in bot.rows("conversations")] == [OTHER]
-
-
-def test_turns_that_an_ended_process_left_in_the_journal_are_found(bot: SmallBot) -> None:
-    end_within = (
-        "import os, sys; from pathlib import Path; from serving.journal import Journal; import json;"
-        "journal = Journal(Path(sys.argv[1])); journal.append(sys.argv[2], 'turn', json.loads(sys.argv[3])).result();"
-        "os._exit(1)"
-    )
-    left = turn(f"{MARK} was cut off", SUBJECT, "s-cut-1")
-    left["served_at"] = left["served_at"].isoformat()
-    arguments = [sys.executable, "-c", end_within, str(bot.home.journal), KEY, json.dumps(left)]
-    subprocess.run(arguments, check=False, cwd=PROJECT, env=os.environ | {"PYTHONPATH": str(PROJECT)})
-    assert search(bot.home.root, Markers(frozenset({MARK}))).places
-    assert erase(bot)["found"]["served_turns"] == 1
-    assert search(bot.home.root, Markers(frozenset({SUBJECT, MARK}))).places == []
 
 
 def test_users_are_kept_under_pseudonyms_where_the_bot_says_so_and_are_found_by_their_id(
@@ -78,15 +49,28 @@ def test_users_are_kept_under_pseudonyms_where_the_bot_says_so_and_are_found_by_
     [kept] = bot.rows("conversations")
     assert kept["user_id"] == pseudonym(bot.home.root, "acme", SUBJECT) != pseudonym(bot.home.root, "globex", SUBJECT)
     assert search(bot.home.root, Markers(frozenset({SUBJECT}))).places == []
-    assert erase(bot)["found"]["served_turns"] == 1
-    assert bot.rows("conversations") == []
+    assert erasure.preview(bot.home, bot.bot, SUBJECT)["served_turns"] == 1
 
 
-def test_the_command_erases_for_a_tenant_and_checks_the_receipt(known: Known) -> None:
+def test_the_command_erases_for_a_tenant_checks_the_receipt_and_notes_who_asked(
+    known: Known, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chatbot_assets.commands.refresh.run", lambda key: known.bot.refresh())
+    root, directory = known.bot.home.root, Directory(known.bot.home)
+    directory.accounts.add("acme", SUBJECT, ["reviewer"])
+    directory.audit("acme", Act("sign_in", SUBJECT, "password"))
     report = run(None, subject=SUBJECT, **OPTIONS | {"tenant": "acme"})
     [receipt] = report["bots"]
     assert report["complete"] and receipt["removed"]["models"]
+    assert receipt["search"]["accounts_and_audit"] == ["audit/acme.jsonl", "people.sqlite"], "they work here as well"
+    assert "accounts or the audit log name them too: audit/acme.jsonl, people.sqlite" in describe(report)
+    assert all(place.startswith(("audit/", "people.sqlite")) for place in places(root))
     assert run(None, subject=SUBJECT, **OPTIONS | {"check": Path(receipt["file"])})["checked"]
+    log = AuditLog(root, "acme")
+    assert log.check().problem is None
+    *_, begun, erased = log.entries()
+    assert (begun["event"], erased["event"], erased["outcome"]) == ("erasure_begun", "erased", "done")
+    assert erased["about"] == Path(receipt["file"]).name and erased["details"]["served_turns"] == 5
 
 
 @pytest.mark.parametrize(
@@ -104,11 +88,35 @@ def test_a_mistake_is_one_line(known: Known, key: str | None, options: dict[str,
 
 
 def test_a_live_model_that_knows_the_person_is_not_forgotten_over(knows: Known, tmp_path: Path) -> None:
-    bot = knows.copy(tmp_path / "manual").bot
-    bot.configure(augment={"up_to": 18}, deploy={"policy": "manual"})
+    bot = knows.copy(tmp_path / "refused").bot
     with pytest.raises(ErasureError, match="the live model still learnt from them"):
-        erase(bot)
+        erase(bot, refresh=lambda: None)
     assert bot.live and list((bot.home.root / "erasing").iterdir()), "what is left to do is known"
+
+
+@pytest.mark.parametrize("too_early", [True, False])
+def test_a_home_that_imports_its_deployments_forgets_when_the_next_one_is_there(
+    knows: Known, erased: Erased, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, too_early: bool
+) -> None:
+    production = SmallBot(tmp_path / "production")
+    production.configure()
+    monkeypatch.setenv("CHATBOT_HOME", str(production.home.root))
+    monkeypatch.setenv("CHATBOT_BOTS", str(production.home.bots))
+    monkeypatch.setattr("chatbot_assets.commands.refresh.run", lambda key, select: production.refresh(select=[select]))
+
+    def bring(staging: SmallBot) -> None:
+        import_deployment(KEY, staging.home.root, deployment=None, reason="tried", actor="kim")
+
+    bring(knows.bot)
+    assert production.live and production.live.model_id == knows.learnt
+    if too_early:
+        with pytest.raises(UserError, match="import another deployment"):
+            run(KEY, subject=SUBJECT, **OPTIONS)
+    bring(erased.bot)
+    assert places(production.home.root), "the model that was live before"
+    receipt = run(KEY, subject=SUBJECT, **OPTIONS)
+    assert receipt["complete"] and receipt["removed"]["models"] == [knows.learnt]
+    assert places(production.home.root) == []
 
 
 # -- retention ------------------------------------------------------------------------------------------------------
@@ -122,10 +130,13 @@ def test_old_turns_leave_and_what_they_taught_stays_unless_it_is_to_leave(bot: S
         turn("an old question about a parcel", OTHER, "s-1", served_at=now - timedelta(days=40)),
         turn("a new question about a parcel", OTHER, "s-1", served_at=now - timedelta(days=20)),
     )
+    assert bot.live
+    bot.table("shadow_answers").append_rows([shadow(old, bot.live)])
     decide(bot, old)
     retention = Retention(conversations_days=30, decisions=decisions)  # type: ignore[arg-type]
     assert expire(bot.lake, KEY, retention, now) == 1
     assert [found["text"] for found in bot.rows("conversations")] == ["a new question about a parcel"]
+    assert bot.rows("shadow_answers") == []
     assert list(in_force(bot.table("review_decisions").arrow(COLUMNS))) == ([old] if decisions == "keep" else [])
     log = b"".join(path.read_bytes() for path in (bot.table("conversations").path / "_delta_log").glob("*.json"))
     assert b"an old question" not in log and expire(bot.lake, KEY, retention, now) == 0

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.export import run
 from chatbot_assets.exporting import FORMULA, guarded, unguarded
+from resources.audit import AuditLog
 from resources.environment import Home
 from resources.lakehouse import Lake
 
@@ -62,6 +63,9 @@ def test_an_export_is_noted(served: Home, tmp_path: Path) -> None:
     exported(tmp_path / "out.csv")
     [noted] = map(json.loads, (served.root / "exports.jsonl").read_text().splitlines())
     assert (noted["bot"], noted["table"], noted["rows"], noted["actor"]) == (KEY, "conversations", len(TEXTS), "kim")
+    *_, entry = AuditLog(served.root, KEY.partition(".")[0]).entries()
+    assert (entry["event"], entry["actor"], entry["bot"], entry["about"]) == ("exported", "kim", KEY, "conversations")
+    assert entry["details"]["rows"] == len(TEXTS)
 
 
 @pytest.mark.parametrize(
