@@ -112,7 +112,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         )
 
     @router.get("")
-    def review(request: Request, person: Annotated[Person, Depends(access.may(Permission.READ))]) -> HTMLResponse:
+    def review(request: Request, person: Annotated[Person, Depends(access.may_see(Permission.READ))]) -> HTMLResponse:
         """What waits for a decision, or was decided."""
         return whole_page(request, person, filters_of(request.query_params, person.tenant))
 
@@ -196,7 +196,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
 
     @router.get("/{key}/turns/{turn_id}")
     def around(
-        request: Request, key: str, turn_id: str, person: Annotated[Person, Depends(access.may(Permission.READ))]
+        request: Request, key: str, turn_id: str, person: Annotated[Person, Depends(access.may_see(Permission.READ))]
     ) -> HTMLResponse:
         """The conversation around a turn."""
         spoken = languages(person.tenant)
