@@ -105,7 +105,7 @@ def add_pages(
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)
         if found is not None:
-            return page(request, "document.html", document=found, html=render(found))
+            return page(request, "document.html", person=access.signed_in(request), document=found, html=render(found))
         if address in pictures():
             return FileResponse(pictures()[address])
         raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no document {address}")

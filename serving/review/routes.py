@@ -206,7 +206,14 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         part = "fragment" in request.headers.get("accept", "")
         template = "review_around.html" if part else "review_conversation.html"
         return show(
-            request, template, w=_words(request), bot=key, turn_id=turn_id, turns=turns, bot_language=spoken[key]
+            request,
+            template,
+            w=_words(request),
+            person=person,
+            bot=key,
+            turn_id=turn_id,
+            turns=turns,
+            bot_language=spoken[key],
         )
 
     return router

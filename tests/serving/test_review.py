@@ -117,7 +117,7 @@ def test_several_rows_are_put_off_at_once(own: TestClient) -> None:
     [
         ("modify", {}, "choose the right intent or answer"),
         ("modify", {"intent": "wether"}, "did you mean weather"),
-        ("accept", {}, "no user picked an answer"),
+        ("accept", {}, "nothing is suggested for"),
         ("burn", {}, "action &#39;burn&#39; is unknown"),
         ("modify", {"answer": "x" * 3000}, "answer may have 2,000 characters"),
         ("hold", {"row_kind": "angry"}, "row_kind: &#39;angry&#39; is none of"),
