@@ -26,4 +26,5 @@ def sign_in_address(request: Request) -> str:
 def shows_pages(request: Request) -> bool:
     """Whether somebody looks at the answer: a browser that goes to a page, not a program or a page's script."""
     accepted = request.headers.get("accept", "")
-    return request.method == "GET" and "text/html" in accepted and "fragment" not in accepted
+    is_page = "text/html" in accepted and "fragment" not in accepted
+    return request.method == "GET" and is_page and "authorization" not in request.headers

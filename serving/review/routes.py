@@ -114,7 +114,13 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
     @router.get("")
     def review(request: Request, person: Annotated[Person, Depends(access.may_see(Permission.READ))]) -> HTMLResponse:
         """What waits for a decision, or was decided."""
-        return whole_page(request, person, filters_of(request.query_params, person.tenant))
+        spoken = languages(person.tenant)
+        try:
+            return whole_page(request, person, Filters.parse(request.query_params, spoken, spoken))
+        except FilterError as error:
+            bot = request.query_params.get("bot", "")
+            usual = Filters.parse({"bot": bot} if bot in spoken else {}, spoken, spoken)
+            return whole_page(request, person, usual, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
 
     @router.post("/{key}/decisions")
     async def decide(

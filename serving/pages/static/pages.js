@@ -88,8 +88,9 @@ function chooseZone() {
 async function goBack() {
   const back = document.querySelector(".sign-in [name=next]")?.value ?? "/";
   if (back === "/" || location.hash) return;
-  const response = await fetch("/account", { headers: { Accept: "application/json" } }).catch(() => null);
-  if (response?.ok) location.replace(back);
+  const ask = { redirect: "manual" };
+  const response = await fetch(`/?next=${encodeURIComponent(back)}`, ask).catch(() => null);
+  if (response?.type === "opaqueredirect") location.replace(back);
 }
 
 document.addEventListener("submit", (event) => {
