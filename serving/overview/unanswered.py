@@ -118,9 +118,8 @@ def _most_asked(turns: Iterable[Turn], groups: Mapping[str, str], count: int) ->
         found.setdefault(groups.get(turn_id) or group_of_form.get(form) or form, []).append(turn)
     questions = []
     for same in found.values():
-        newest = max(same)
-        is_queued = any(turn_id in groups for _, turn_id, _, _ in same)
+        queued = [turn for turn in same if turn[1] in groups]
         # A link to the queue searches for the words of a turn that is in it.
-        shown = max(turn for turn in same if turn[1] in groups) if is_queued else newest
-        questions.append(Question(shown[2], len(same), newest[0], is_queued))
+        text = max((at, text) for at, _, text, _ in queued or same)[1]
+        questions.append(Question(text, len(same), max(same)[0], bool(queued)))
     return sorted(questions, key=lambda one: (-one.times, -one.last.timestamp(), one.text))[:count]
