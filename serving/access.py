@@ -12,6 +12,7 @@ from serving.origin import Origin
 from serving.people.directory import Directory
 from serving.people.roles import Permission, Person
 from serving.people.sessions import LONGEST_SECONDS, Identity
+from serving.returning import shows_pages, sign_in_address
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 CSRF_FIELD = "csrf"
@@ -40,6 +41,29 @@ class Access:
             return found
 
         return person
+
+    def may_see(self, permission: Permission) -> Callable[[Request], Awaitable[Person]]:
+        """A dependency of a page, like :meth:`may`; a browser of nobody is sent to sign in, and comes back.
+
+        That is an HTTPException too: 303.
+        """
+        return self._led_to_sign_in(self.may(permission))
+
+    async def person_to_see(self, request: Request) -> Person:
+        """A dependency of a page, like :meth:`person`; a browser of nobody is sent to sign in, and comes back."""
+        return await self._led_to_sign_in(self.person)(request)
+
+    def _led_to_sign_in(self, person: Callable[[Request], Awaitable[Person]]) -> Callable[[Request], Awaitable[Person]]:
+        async def found(request: Request) -> Person:
+            try:
+                return await person(request)
+            except HTTPException as error:
+                if error.status_code != HTTPStatus.UNAUTHORIZED or not shows_pages(request):
+                    raise
+                where = {"Location": sign_in_address(request), "Vary": "Accept, Cookie"}
+                raise HTTPException(HTTPStatus.SEE_OTHER, "sign in first", where) from None
+
+        return found
 
     async def person(self, request: Request) -> Person:
         """Who asks, whatever they may do; a dependency like those of :meth:`may`."""

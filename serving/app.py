@@ -24,9 +24,11 @@ from serving.guard import Guard
 from serving.logs import log_as_json
 from serving.metrics import MEDIA_TYPE, Metrics, shared_folder
 from serving.origin import Origin, require_this_machine
+from serving.overview.bots import Bots
 from serving.pages import add_pages
 from serving.people.directory import Directory
 from serving.people.oidc import Settings, SingleSignOn
+from serving.priority import give_way
 from serving.problems import answer_with_problems
 from serving.shadows import Shadows
 from serving.tracing import Traced, tracer_provider
@@ -74,6 +76,7 @@ def create_app(
     """
     origin = origin or Origin()
     metrics, provider = Metrics(), tracer_provider()
+    overview = Bots(home)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,6 +87,7 @@ def create_app(
         if writes:
             writing.start()
             metrics.watch(*WAITING, writer.waiting_bytes)
+        warming = threading.Thread(target=_warm, args=(overview, stop), name="warming")
         shadows = Shadows(log, metrics, lambda: batcher.is_busy)
         app.state.chat = Chat(bots, log, batcher, shadows, metrics)
         metrics.watch("chatbot_bots", "Live deployments that are loaded, by each worker.", lambda: bots.count)
@@ -91,13 +95,15 @@ def create_app(
         metrics.watch("chatbot_bots_bytes", "What the loaded bots take, as estimated.", lambda: bots.bytes)
         # No request comes before this is over: a worker that starts beside others must not deny bots that they serve.
         await run_in_threadpool(bots.wait, LOAD_SECONDS)
+        warming.start()
         with metrics.published(shared_folder()):
             yield
+        stop.set()
         bots.close()
         batcher.close()
         shadows.close()
         log.close()
-        stop.set()
+        warming.join()
         if writes:
             writing.join()
         if provider:
@@ -116,7 +122,7 @@ def create_app(
     explaining = Explaining(home)
     app.include_router(explain_routes(access, explaining))
     sign_on = SingleSignOn(oidc, directory.store) if oidc else None
-    add_pages(app, home, access, explaining, dagster, sign_on)
+    add_pages(app, home, access, explaining, overview, dagster, sign_on)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -137,3 +143,8 @@ def create_app(
         return JSONResponse({"status": "ready" if ready else "no deployed bot is loaded yet"}, status)
 
     return app
+
+
+def _warm(overview: Bots, stop: threading.Event) -> None:
+    give_way()
+    overview.warm(stop)

@@ -6,8 +6,6 @@ there is no time for is left out, and counted.
 
 import json
 import logging
-import os
-import sys
 import threading
 import time
 from collections import deque
@@ -18,13 +16,13 @@ from typing import Any
 from serving.bots import LiveBot
 from serving.conversation_log import ConversationLog
 from serving.metrics import Metrics
+from serving.priority import give_way
 from serving.responder import FAILED
 
 WAITING = 256
 """Turns that wait for a shadow at most; further ones are left out."""
 PAUSE_SECONDS = 0.002
 """How long a shadow waits before it looks again whether users' turns are under way."""
-NICENESS = 10
 logger = logging.getLogger(__name__)
 
 
@@ -67,8 +65,7 @@ class Shadows:
         self._thread.join()
 
     def _run(self) -> None:
-        if sys.platform == "linux":  # where a thread has a priority of its own
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+        give_way()
         while True:
             with self._wake:
                 self._wake.wait_for(lambda: self._turns or self._closing)

@@ -9,14 +9,15 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from chatbot_assets.automation import bot_state, code_versions
 from chatbot_assets.bot import Bot, BotError, bot_file, bot_keys, golden_file, load_bot
-from chatbot_assets.deploy.record import LIFE, Deployment, History, history
+from chatbot_assets.deploy.record import Deployment, History, Trial, history
+from chatbot_assets.feedback.decision_log import DecisionLog
 from chatbot_assets.languages import LANGUAGES, language_defaults
 from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE, Table
 from resources import attempts, requests, verifications
@@ -24,14 +25,20 @@ from resources.costs import RefreshCost, last_cost
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.remembered import RACY_NS, Remembered
-from serving.overview.traffic import Counts, Question, Traffic, Unanswered
+from serving.overview.events import Event, newest_events
+from serving.overview.traffic import Counts, Traffic
 from serving.overview.trouble import KINDS, Trouble, troubles
+from serving.overview.unanswered import Question, Unanswered
 
 LOOK_AGAIN_SECONDS = 60
 """After so long a bot is looked at anew although nothing seems to have changed; not all of them at once."""
 EVENTS = 10
+DECISIONS = 2_000
+"""So many decisions, the newest, are looked at for the events: those of one person are told as one."""
 QUALITIES = 24
 """So many measured deployments are shown of a bot's history."""
+WARM_SECONDS, LONGEST_REST = 120.0, 1.0
+"""How long all bots are looked at after a start at most, and the longest rest between two of them."""
 WATCHED = (*(table.name for table in MATERIALISED if table is not REVIEW_QUEUE), REVIEW_DECISIONS.name)
 logger = logging.getLogger(__name__)
 
@@ -46,19 +53,11 @@ class Quality:
 
 
 @dataclass(frozen=True)
-class Event:
-    """Something that happened to a bot; ``kind`` names its sentence, ``facts`` are what that mentions."""
-
-    at: datetime
-    kind: str
-    facts: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class BotOverview:
     """How one bot stands: what answers, since when and how well, and what there is to know.
 
     Attributes:
+        trial: the deployment that is tried beside the live one.
         made_at: when something that answers was made last.
         read_at: when landing files were read last.
     """
@@ -67,6 +66,7 @@ class BotOverview:
     language: str | None = None
     description: str = ""
     live: Deployment | None = None
+    trial: Trial | None = None
     qualities: tuple[Quality, ...] = ()
     troubles: tuple[Trouble, ...] = ()
     read_at: datetime | None = None
@@ -130,6 +130,23 @@ class Bots:
         served = {f"{tenant}.{folder.name}" for folder in folders}
         return sorted(served | {key for key in bot_keys(self._home.bots) if key.partition(".")[0] == tenant})
 
+    def warm(self, stop: threading.Event) -> None:
+        """Looks at all bots once, so that nobody waits for the first look after a start.
+
+        For a thread of its own. It rests as long as it has worked, since others want the processor and the lock, and
+        ends after ``WARM_SECONDS`` at the latest: what it has not come to is looked at when somebody asks.
+        """
+        began = time.monotonic()
+        folders = (folder for folder in self._home.lake.glob("*") if folder.is_dir())
+        tenants = {key.partition(".")[0] for key in bot_keys(self._home.bots)} | {folder.name for folder in folders}
+        for key in (key for tenant in sorted(tenants) for key in self.keys(tenant)):
+            started = time.monotonic()
+            if stop.is_set() or started - began > WARM_SECONDS:
+                return
+            self.overview(key)
+            self.counts(key)
+            stop.wait(min(time.monotonic() - started, LONGEST_REST))
+
     def overview(self, key: str) -> BotOverview:
         """How a bot stands now. Whatever is wrong with its files is part of the answer."""
         with self._lock:
@@ -152,13 +169,16 @@ class Bots:
 
     def details(self, key: str, start: datetime, end: datetime) -> BotDetails:
         """The newest events of a bot, its last refresh's cost, and what was asked in vain in a period."""
-        cost = last_cost(self._lake.bot_folder(key))
-        table = self._lake.table(key, CONVERSATIONS.name)
+        folder = self._lake.bot_folder(key)
+        cost = last_cost(folder)
+        failed = attempts.failures(folder, is_refreshing=self._lake.is_being_written(key))
         try:
             with self._lock:
                 past = self._history(key)
-            questions = tuple(self._unanswered.top(table, start, end))
-            return BotDetails(tuple(newest_events(past, self._files_read(key))[:EVENTS]), cost, questions)
+            log = DecisionLog.of(self._lake.table(key, REVIEW_DECISIONS.name))
+            events = newest_events(past, self._files_read(key), failed, log.newest(DECISIONS))
+            questions = self._unanswered.top(self._lake, key, log, start, end)
+            return BotDetails(tuple(events[:EVENTS]), cost, tuple(questions))
         except Exception:
             logger.exception("the tables of %s cannot be read", key)  # the overview says so
             return BotDetails((), cost, ())
@@ -195,9 +215,8 @@ class Bots:
     def _of_live(self, key: str, past: History) -> BotOverview:
         live = past.live
         config = live.config if live else {}
-        return BotOverview(
-            key, config.get("language"), config.get("description", ""), live, tuple(qualities(past)[-QUALITIES:])
-        )
+        measured = tuple(qualities(past)[-QUALITIES:])
+        return BotOverview(key, config.get("language"), config.get("description", ""), live, past.trial, measured)
 
     def _history(self, key: str) -> History:
         table = self._lake.table(key, "deployments")
@@ -242,32 +261,6 @@ def qualities(past: History) -> list[Quality]:
             if metrics.get("accuracy") is not None:
                 found.append(Quality(event["at"], float(metrics["accuracy"]), metrics.get("rows")))
     return found
-
-
-def newest_events(past: History, files: Iterable[dict[str, Any]]) -> list[Event]:
-    """What happened to a bot, the newest first; of events of one moment that belong together the one that says most."""
-    by_moment: dict[datetime, list[dict[str, Any]]] = {}
-    for event in past.events:
-        by_moment.setdefault(event["at"], []).append(event)
-    found = [_telling(events) for events in by_moment.values()]
-    for row in files:
-        kind = {"read": "file_read", "duplicate": "file_again"}.get(row["status"], "file_withdrawn")
-        facts = {"name": row["source_file"], "count": row["rows"], "rejected": row["rejected"]}
-        found.append(Event(row["read_at"], kind, facts))
-    return sorted(found, key=lambda event: event.at, reverse=True)
-
-
-def _telling(events: Sequence[dict[str, Any]]) -> Event:
-    by_name = {event["event"]: event for event in events}
-    name = next(name for name in ("rolled_back", "live", *reversed(LIFE)) if name in by_name)
-    event = by_name[name]
-    by_hand = not event["actor"].startswith(("run ", "watch"))
-    facts = {
-        "accuracy": Deployment.of(event).metrics.get("accuracy"),
-        "who": event["actor"] if by_hand else "",
-        "why": event["reason"],
-    }
-    return Event(event["at"], name, facts)
 
 
 def _trouble(kind: str, detail: str) -> Trouble:

@@ -4,10 +4,6 @@ A data file never changes. What was counted of it therefore holds for as long as
 verdicts that come later (they write the files of their turns anew) and compaction.
 """
 
-import re
-import threading
-import unicodedata
-from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -24,9 +20,6 @@ from resources.lakehouse import LakeTable
 QUARTER = 900
 """Seconds that counts are kept for: all time zones begin their hours and days at a multiple of it."""
 KINDS = ("answered", "similar", "failed", "satisfied", "dissatisfied")
-BOTS_WITH_TEXTS = 8
-"""So many bots' failed turns are kept in memory: those that were looked at last."""
-_BETWEEN_WORDS = re.compile(r"[\W_]+")
 Numbers = npt.NDArray[np.int64]
 T = TypeVar("T")
 
@@ -134,46 +127,6 @@ class Traffic:
         return self._total
 
 
-@dataclass(frozen=True)
-class Question:
-    """What users asked in vain: as one of them said it last, how many times, and when last."""
-
-    text: str
-    times: int
-    last: datetime
-
-
-class Unanswered:
-    """The failed turns of the bots that were looked at last."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._bots: OrderedDict[str, ByFile[list[tuple[datetime, str, str]]]] = OrderedDict()
-
-    def top(self, table: LakeTable, start: datetime, end: datetime, count: int = 10) -> list[Question]:
-        """What was asked in vain most often in a period; texts that differ in case or punctuation are one."""
-        with self._lock:
-            key = str(table.path)
-            by_file = self._bots.setdefault(key, ByFile(_failed, ("served_at", "category", "text")))
-            self._bots.move_to_end(key)
-            while len(self._bots) > BOTS_WITH_TEXTS:
-                self._bots.popitem(last=False)
-            by_file.follow(table)
-            turns = [turn for part in by_file.all() for turn in part if start <= turn[0] < end]
-        times = Counter(form for _, form, _ in turns)
-        newest: dict[str, tuple[datetime, str]] = {}
-        for at, form, text in turns:
-            newest[form] = max(newest.get(form, (at, text)), (at, text))
-        most = sorted(times, key=lambda form: (-times[form], -newest[form][0].timestamp(), form))[:count]
-        return [Question(newest[form][1], times[form], newest[form][0]) for form in most]
-
-
-def plain_form(text: str) -> str:
-    """Equal for texts that differ in case, width, punctuation or blanks alone; a text of signs only is its own."""
-    form = _BETWEEN_WORDS.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
-    return form or text
-
-
 def _counted(batches: Iterable[pa.RecordBatch]) -> Counts:
     parts = []
     for batch in batches:
@@ -194,12 +147,3 @@ def _counted(batches: Iterable[pa.RecordBatch]) -> Counts:
 
 def _ones(mark: pa.Array) -> Numbers:
     return np.asarray(pc.fill_null(mark, False).cast(pa.int64()), np.int64)
-
-
-def _failed(batches: Iterable[pa.RecordBatch]) -> list[tuple[datetime, str, str]]:
-    found = []
-    for batch in batches:
-        failed = batch.filter(pc.fill_null(pc.equal(batch.column("category"), "failed"), False))
-        rows = zip(failed.column("served_at").to_pylist(), failed.column("text").to_pylist(), strict=True)
-        found += [(at, plain_form(text), text) for at, text in rows if at and text]
-    return found

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from chatbot_assets.automation import BotState
 from chatbot_assets.deploy.record import History
+from chatbot_assets.deploy.share import CANARY, SHADOW
 from chatbot_assets.tables import DEPLOYMENTS, MATERIALISED, REVIEW_QUEUE, SOURCES
 
 Weight = Literal["act", "wait", "know"]
@@ -20,7 +21,8 @@ class Trouble:
     Attributes:
         kind: names its sentences.
         weight: who has to do something about it.
-        facts: what the sentences mention: ``count``, ``names``, ``at``, ``who``, ``why``, ``made``, ``of``.
+        facts: what the sentences mention: ``count``, ``names``, ``at``, ``who``, ``why``, ``made``, ``of``,
+            ``share``.
         detail: what the platform says of it, in its own English words: for a developer.
     """
 
@@ -52,6 +54,10 @@ KINDS: dict[str, Weight] = {
     "first": "wait",
     "unfinished": "wait",
     "asked": "wait",
+    "canary": "know",
+    "shadow": "know",
+    "canary_taken_back": "know",
+    "shadow_taken_back": "know",
     "rolled_back": "know",
     "imported": "know",
 }
@@ -72,6 +78,11 @@ def troubles(
         say("damaged", "; ".join(f"{table}: {words}" for table, words in damaged.items()))
     if past.waiting:
         say("promotion", f"./chatbot promote {state.key}", at=past.waiting["at"])
+    if past.trial:
+        trial = past.trial
+        say(trial.kind, f"./chatbot versions {state.key}", at=trial.deployment.at, share=trial.share)
+    elif ended := _trial_taken_back(past):
+        say(f"{ended[0]}_taken_back", str(ended[1]["reason"]), at=ended[1]["at"])
     if back := past.rollback:
         say("rolled_back", f"{back['actor']}: {back['reason']}", at=back["at"])
     if is_refreshing:
@@ -87,6 +98,16 @@ def troubles(
         _say_behind(state, say, now)
     order = list(KINDS)
     return tuple(sorted(found, key=lambda one: order.index(one.kind)))
+
+
+def _trial_taken_back(past: History) -> tuple[str, dict[str, Any]] | None:
+    """What the newest deployment was tried as and the event that took it back; None when it stands otherwise."""
+    if past.newest is None:
+        return None
+    own = [event for event in past.events if event["deployment_id"] == past.newest["deployment_id"]]
+    before = own[-2]["event"] if len(own) > 1 else None
+    is_over = own[-1]["event"] in ("rolled_back", "rejected") and before in (CANARY, SHADOW)
+    return (str(before), own[-1]) if is_over else None
 
 
 def _say_failed(state: BotState, say: Any) -> None:

@@ -9,7 +9,7 @@ from uuid import uuid4
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import FileResponse, HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
@@ -20,6 +20,7 @@ from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
 from serving.explaining import Explaining
 from serving.forms import form_of
 from serving.languages import chosen_language
+from serving.overview.bots import Bots
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
 from serving.pages.people import add_people_pages
@@ -27,6 +28,7 @@ from serving.pages.rendering import Pages
 from serving.pages.service.routes import service_routes
 from serving.people.oidc import SingleSignOn
 from serving.people.roles import Permission, Person
+from serving.returning import FIELD, own_path
 from serving.review.routes import review_routes
 
 _FOLDER = Path(__file__).parent
@@ -39,13 +41,14 @@ def add_pages(
     home: Home,
     access: Access,
     explaining: Explaining,
+    overview: Bots,
     dagster: str | None,
     sign_on: SingleSignOn | None = None,
 ) -> None:
     """Adds the pages' routes; the documents alone are shown to whoever has not signed in."""
     pages = Pages(dagster=_dagster_links(dagster), text_limit=TEXT_LIMIT)
     page = pages.show
-    add_people_pages(app, pages, access, sign_on)
+    ask_to_sign_in = add_people_pages(app, pages, access, sign_on)
     cards = Cards(home)
 
     def show_start(
@@ -55,11 +58,13 @@ def add_pages(
         return page(request, "start.html", person=person, cards=shown, session=session, said=said)
 
     @app.get("/")
-    def start(request: Request, chat: Annotated[Chat, Depends(chat_of)]) -> HTMLResponse:
-        """Every bot of the tenant that is signed in; else where to sign in."""
+    def start(request: Request, chat: Annotated[Chat, Depends(chat_of)]) -> Response:
+        """Every bot of the tenant that is signed in; else where to sign in, and the way back to ``next`` after it."""
         person = access.signed_in(request)
         if person is None or not person.may(Permission.READ):
-            return page(request, "sign_in.html", wrong=None, seconds=0, sign_on=sign_on is not None)
+            return ask_to_sign_in(request)
+        if FIELD in request.query_params:
+            return RedirectResponse(own_path(request.query_params[FIELD]), HTTPStatus.SEE_OTHER)
         return show_start(request, chat, person, uuid4().hex, None)
 
     @app.post("/bots/{key}/chat")
@@ -86,21 +91,21 @@ def add_pages(
         request: Request,
         key: str,
         turn_id: str,
-        person: Annotated[Person, Depends(access.may(Permission.READ))],
+        person: Annotated[Person, Depends(access.may_see(Permission.READ))],
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> HTMLResponse:
         """Why a turn was answered as it was."""
         said = Words(chosen_language(request.headers.get("accept-language", "")))
         found = explaining.of(chat, person.tenant, key, turn_id, said)
-        return page(request, "explain.html", found=found, said=said, moment=moment)
+        return page(request, "explain.html", person=person, found=found, said=said, moment=moment)
 
-    app.include_router(service_routes(home, access, page))
+    app.include_router(service_routes(overview, access, page))
     app.include_router(review_routes(home, access, page))
 
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)
         if found is not None:
-            return page(request, "document.html", document=found, html=render(found))
+            return page(request, "document.html", person=access.signed_in(request), document=found, html=render(found))
         if address in pictures():
             return FileResponse(pictures()[address])
         raise HTTPException(HTTPStatus.NOT_FOUND, f"there is no document {address}")

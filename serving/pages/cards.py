@@ -12,13 +12,16 @@ from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.deploy.record import Deployment, Trial
 from chatbot_assets.languages import LANGUAGES, language_defaults
-from chatbot_assets.tables import MATERIALISED
+from chatbot_assets.tables import MATERIALISED, REVIEW_QUEUE
 from resources.environment import Home
+from resources.lakehouse import Commit
 from resources.tenancy import TenantLake, owns
 from serving.bots import LiveBots
 
 KEPT_SECONDS = 2.0
 """How long the lake's state is shown before it is looked at again."""
+TO_LOOK_AT = ("failed", "similar", "dissatisfied")
+"""Kinds of queued turns; of those that users were satisfied with, nothing need be done."""
 logger = logging.getLogger(__name__)
 
 
@@ -27,6 +30,7 @@ class Standing:
     """How a bot's data stands: tables that were made, tables that are behind and why, and what keeps it from going on.
 
     A blocked bot is tried again at ``retry_at``, or else only when something changes.
+    ``waiting`` turns are for somebody to look at, as many as the review queue held when it was made last.
     ``language`` and ``description`` are those of the bot's file; None when the file cannot be used.
     """
 
@@ -34,6 +38,7 @@ class Standing:
     behind: Mapping[str, tuple[str, ...]] | None = None
     blocked: str | None = None
     retry_at: datetime | None = None
+    waiting: int = 0
     language: str | None = None
     description: str = ""
 
@@ -113,6 +118,13 @@ class Cards:
             behind={item.table: item.reasons for item in state.stale} if state.needs_refresh else None,
             blocked=state.blocked,
             retry_at=state.retry_at,
+            waiting=_waiting(state.commits[REVIEW_QUEUE.name]),
             language=bot.language,
             description=bot.description,
         )
+
+
+def _waiting(queue: Commit | None) -> int:
+    """How many turns a queue held, by the notes of its commit."""
+    notes = queue.record.notes if queue and queue.record else {}
+    return sum(int(notes.get(kind, 0)) for kind in TO_LOOK_AT)

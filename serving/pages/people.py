@@ -1,6 +1,7 @@
 """The pages on which people sign in and out, set their password, and end their sessions."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -19,31 +20,44 @@ from serving.people.passwords import LENGTH
 from serving.people.roles import How, Person
 from serving.people.sessions import Identity
 from serving.people.store import PeopleError
+from serving.returning import FIELD, START, own_path
 
 BACK = "/sign-in/oidc/back"
+WAY_BACK = "chatbot-way-back"
+"""The cookie that keeps, while the browser is at the provider, where it wanted to go."""
 SIGN_ON_SECONDS = 600
 logger = logging.getLogger(__name__)
 Form = Annotated[dict[str, str], Depends(form_of)]
 
 
-def add_people_pages(app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn | None) -> None:
-    """Adds the routes. What a stranger sends must come from the service's own pages, whoever that is."""
+def add_people_pages(
+    app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn | None
+) -> Callable[[Request], HTMLResponse]:
+    """Adds the routes. What a stranger sends must come from the service's own pages, whoever that is.
+
+    Gives the page on which people sign in.
+    """
     directory = access.directory
     own_page = [Depends(access.origin.require_same)]
 
     def ask_to_sign_in(
-        request: Request, wrong: str | None = None, status: HTTPStatus = HTTPStatus.OK, seconds: int = 0
+        request: Request,
+        wrong: str | None = None,
+        status: HTTPStatus = HTTPStatus.OK,
+        seconds: int = 0,
+        back: str | None = None,
     ) -> HTMLResponse:
-        values = {"wrong": wrong, "seconds": seconds, "sign_on": sign_on is not None}
+        back = own_path(request.query_params.get(FIELD, START) if back is None else back)
+        values = {"wrong": wrong, "seconds": seconds, "sign_on": sign_on is not None, "back": back}
         return pages.show(request, "sign_in.html", status, **values)
 
-    def start(request: Request, who: Identity) -> Response:
-        response = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+    def start(request: Request, who: Identity, back: str = START) -> Response:
+        response = RedirectResponse(own_path(back), HTTPStatus.SEE_OTHER)
         access.begin(request, response, who)
         return response
 
-    def wait(request: Request, error: TooManyAttemptsError) -> HTMLResponse:
-        response = ask_to_sign_in(request, "too_many_attempts", HTTPStatus.TOO_MANY_REQUESTS, error.seconds)
+    def wait(request: Request, error: TooManyAttemptsError, back: str = START) -> HTMLResponse:
+        response = ask_to_sign_in(request, "too_many_attempts", HTTPStatus.TOO_MANY_REQUESTS, error.seconds, back)
         response.headers["Retry-After"] = str(error.seconds)
         return response
 
@@ -55,20 +69,21 @@ def add_people_pages(app: FastAPI, pages: Pages, access: Access, sign_on: Single
     @app.post("/sign-in", dependencies=own_page)
     def sign_in(request: Request, form: Form) -> Response:
         """Begins a session for whoever has a tenant's token, or an account's password."""
+        back = form.get(FIELD, START)
         if "token" in form:
             token = directory.tokens.find(form["token"].strip())
             if token is None:
-                return ask_to_sign_in(request, "wrong_token", HTTPStatus.FORBIDDEN)
+                return ask_to_sign_in(request, "wrong_token", HTTPStatus.FORBIDDEN, back=back)
             directory.audit(token.tenant, Act("sign_in", token.name, How.TOKEN))
-            return start(request, Identity.of_token(token))
+            return start(request, Identity.of_token(token), back)
         tenant, name = (form.get(field, "").strip().lower() for field in ("tenant", "name"))
         try:
             account = directory.sign_in(tenant, name, form.get("password", ""), address_of(request))
         except TooManyAttemptsError as error:
-            return wait(request, error)
+            return wait(request, error, back)
         if account is None:
-            return ask_to_sign_in(request, "wrong_password", HTTPStatus.FORBIDDEN)
-        return start(request, Identity(account.tenant, account.name, How.PASSWORD))
+            return ask_to_sign_in(request, "wrong_password", HTTPStatus.FORBIDDEN, back=back)
+        return start(request, Identity(account.tenant, account.name, How.PASSWORD), back)
 
     @app.post("/sign-out", dependencies=own_page)
     async def sign_out(request: Request) -> RedirectResponse:
@@ -109,7 +124,7 @@ def add_people_pages(app: FastAPI, pages: Pages, access: Access, sign_on: Single
         status = HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
         return pages.show(request, "account.html", status, person=person, wrong=wrong, length=LENGTH)
 
-    async def of_a_session(person: Annotated[Person, Depends(access.person)]) -> Person:
+    async def of_a_session(person: Annotated[Person, Depends(access.person_to_see)]) -> Person:
         if not person.session:
             raise HTTPException(HTTPStatus.FORBIDDEN, "this page is for people who have signed in, not for tokens")
         return person
@@ -150,17 +165,21 @@ def add_people_pages(app: FastAPI, pages: Pages, access: Access, sign_on: Single
 
     if sign_on:
         _add_single_sign_on(app, pages, access, sign_on)
+    return ask_to_sign_in
 
 
 def _add_single_sign_on(app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn) -> None:
-    def cookie(request: Request) -> dict[str, Any]:
+    def cookie(request: Request, key: str = "chatbot-sign-on") -> dict[str, Any]:
         # Lax: the browser comes back from another site.
         secure = access.origin.of(request).startswith("https:")
-        return {"key": "chatbot-sign-on", "path": BACK, "httponly": True, "samesite": "lax", "secure": secure}
+        return {"key": key, "path": BACK, "httponly": True, "samesite": "lax", "secure": secure}
+
+    def way_back(request: Request) -> str:
+        return own_path(request.cookies.get(WAY_BACK, START))
 
     def failed(request: Request, error: OidcError) -> HTMLResponse:
         logger.warning("a single sign-on failed: %s", error)
-        values = {"wrong": "sign_on_failed", "seconds": 0, "sign_on": True}
+        values = {"wrong": "sign_on_failed", "seconds": 0, "sign_on": True, "back": way_back(request)}
         return pages.show(request, "sign_in.html", HTTPStatus.FORBIDDEN, **values)
 
     @app.get("/sign-in/oidc")
@@ -172,6 +191,8 @@ def _add_single_sign_on(app: FastAPI, pages: Pages, access: Access, sign_on: Sin
             return failed(request, error)
         response = RedirectResponse(url, HTTPStatus.SEE_OTHER)
         response.set_cookie(value=browser, max_age=SIGN_ON_SECONDS, **cookie(request))
+        back = own_path(request.query_params.get(FIELD, START))
+        response.set_cookie(value=back, max_age=SIGN_ON_SECONDS, **cookie(request, WAY_BACK))
         return response
 
     @app.get(BACK)
@@ -187,9 +208,10 @@ def _add_single_sign_on(app: FastAPI, pages: Pages, access: Access, sign_on: Sin
         except OidcError as error:
             return failed(request, error)
         access.directory.audit(who.tenant, Act("sign_in", who.name, who.how, details={"roles": " ".join(who.roles)}))
-        response = pages.show(request, "signed_in.html", tenant=who.tenant)
+        response = pages.show(request, "signed_in.html", tenant=who.tenant, back=way_back(request))
         access.begin(request, response, who)
         response.delete_cookie(**cookie(request))
+        response.delete_cookie(**cookie(request, WAY_BACK))
         return response
 
 

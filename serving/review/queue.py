@@ -142,7 +142,10 @@ class QueueView:
             wanted &= (self._served < int(until.timestamp()) * MICROSECONDS) | (self._served == TIMELESS)
         if filters.search:
             found = pc.match_substring(self._rows.column("text"), filters.search, ignore_case=True)
-            wanted &= found.to_numpy(zero_copy_only=False)
+            # A group is shown with all its turns when one of them says it: a decision is on all of them.
+            holds = np.zeros(self._group.max(initial=-1) + 1, bool)
+            holds[self._group[found.to_numpy(zero_copy_only=False)]] = True
+            wanted &= holds[self._group]
         return wanted
 
     def _among(self, turn_ids: Collection[str]) -> NDArray[np.bool_]:

@@ -112,9 +112,15 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         )
 
     @router.get("")
-    def review(request: Request, person: Annotated[Person, Depends(access.may(Permission.READ))]) -> HTMLResponse:
+    def review(request: Request, person: Annotated[Person, Depends(access.may_see(Permission.READ))]) -> HTMLResponse:
         """What waits for a decision, or was decided."""
-        filters = filters_of(request.query_params, person.tenant)
+        spoken = languages(person.tenant)
+        try:
+            filters = Filters.parse(request.query_params, spoken, spoken)
+        except FilterError as error:
+            bot = request.query_params.get("bot", "")
+            usual = Filters.parse({"bot": bot} if bot in spoken else {}, spoken, spoken)
+            return whole_page(request, person, usual, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
         shown = whole_page(request, person, filters)
         if filters.bot and filters.state == OPEN and person.may(Permission.REVIEW):
             desk.make_ahead(filters.bot)
@@ -200,7 +206,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
 
     @router.get("/{key}/turns/{turn_id}")
     def around(
-        request: Request, key: str, turn_id: str, person: Annotated[Person, Depends(access.may(Permission.READ))]
+        request: Request, key: str, turn_id: str, person: Annotated[Person, Depends(access.may_see(Permission.READ))]
     ) -> HTMLResponse:
         """The conversation around a turn."""
         spoken = languages(person.tenant)
@@ -210,7 +216,14 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         part = "fragment" in request.headers.get("accept", "")
         template = "review_around.html" if part else "review_conversation.html"
         return show(
-            request, template, w=_words(request), bot=key, turn_id=turn_id, turns=turns, bot_language=spoken[key]
+            request,
+            template,
+            w=_words(request),
+            person=person,
+            bot=key,
+            turn_id=turn_id,
+            turns=turns,
+            bot_language=spoken[key],
         )
 
     return router

@@ -24,7 +24,10 @@ def served(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathF
     other.configure(description=f"Help for Globex {PAYLOAD}")
     hostile = [found for found in small_rows() if found["intent"] == "weather"]
     rows = [found | {"answer": SECRET} for found in small_rows() if found not in hostile]
-    rows += [found | {"text": f"{found['text']} {PAYLOAD}", "answer": f"Rain {PAYLOAD}"} for found in hostile]
+    rows += [
+        {"text": f"{found['text']} {PAYLOAD}", "answer": f"Rain {PAYLOAD}", "intent": f"weather {PAYLOAD_NAME}"}
+        for found in hostile
+    ]
     other.land(f"home {PAYLOAD_NAME}.jsonl", rows)
     assert other.refresh().success
     return copy

@@ -142,6 +142,25 @@ def test_a_new_intent_is_taken_when_it_is_said_to_be_one(own: TestClient) -> Non
 def test_words_and_times_narrow_what_is_shown(own: TestClient) -> None:
     assert "1 turns in 1 groups" in page(own, search="RECOMMEND")
     assert "Nothing waits here" in page(own, until="2020-01-01")
+    assert "3 turns in 1 groups" in page(own, search="the moon?"), "a group is shown with all its turns"
+
+
+@pytest.mark.parametrize(
+    ("query", "says"),
+    [
+        ({"zone": "Mars/Olympus"}, "write one like Asia/Seoul"),
+        ({"since": "yesterday"}, "write one like 2026-01-31"),
+        ({"since": "2026-02-01", "until": "2026-01-01"}, "before it begins"),
+        ({"kind": "angry"}, "is none of failed"),
+        ({"page": "0"}, "the first one is 1"),
+    ],
+)
+def test_an_address_that_makes_no_sense_is_told_so_on_the_page(
+    own: TestClient, query: dict[str, str], says: str
+) -> None:
+    response = own.get("/review", params={"bot": KEY} | query)
+    assert response.status_code == 422
+    assert says in response.text and 'class="tabs"' in response.text
 
 
 def test_the_conversation_around_a_turn_is_shown(own: TestClient) -> None:

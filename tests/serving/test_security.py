@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -15,7 +16,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from service import running
-from small_bot import KEY, OTHER, SECRET, SmallBot
+from small_bot import KEY, OTHER, SECRET, SmallBot, wait_for
 from test_pages import OWN, csrf
 from test_people import GOOD
 
@@ -28,11 +29,17 @@ from serving.app import create_app
 from serving.origin import Origin
 from serving.people.directory import Directory, first_administrator
 from serving.people.roles import Permission
+from serving.review.filters import KINDS
 
 LOOPBACK = "http://127.0.0.1"
 PUBLIC_URL = "https://chat.example.com"
 PUBLIC = {"/", "/sign-in", "/sign-out", "/password", "/healthz", "/readyz", "/metrics", "/README.md", "/docs/{name}"}
 """What a stranger may ask for."""
+FORMS = [
+    *("/sign-out", "/account/password", "/account/sign-out-everywhere", f"/bots/{KEY}/chat"),
+    *(f"/review/{KEY}/{act}" for act in ("decisions", "effect", f"decisions/{'0' * 32}/undo")),
+]
+"""What forms of somebody who has signed in are sent to."""
 FEW = settings(
     max_examples=8,
     deadline=None,
@@ -65,6 +72,13 @@ def administrator(client: TestClient, directory: Directory) -> TestClient:
 
 
 @pytest.fixture(scope="module")
+def all_powers(directory: Directory) -> dict[str, str]:
+    """The headers of a program that may do everything in the first tenant."""
+    token = directory.tokens.make("acme", "may do everything", list(Permission), by="a test")
+    return {"Authorization": f"Bearer {token}"}
+
+
+@pytest.fixture(scope="module")
 def their_turn(client: TestClient, tokens: dict[str, str]) -> str:
     """A turn that the other tenant's bot has served."""
     asked = {"session_id": "theirs", "text": "Tell me about parcel"}
@@ -91,7 +105,11 @@ def operations(app: Any) -> list[Any]:
 
 
 def filled(path: str, key: str, turn: str) -> str:
-    return path.replace("{key}", key).replace("{turn_id}", turn).replace("{name}", "tables.md")
+    known = {"{key}": key, "{turn_id}": turn, "{decision_id}": "0" * 32, "{name}": "tables.md"}
+    for name, value in known.items():
+        path = path.replace(name, value)
+    assert "{" not in path
+    return path
 
 
 # -- who may ask for what -----------------------------------------------------------------------------------------
@@ -111,7 +129,7 @@ def test_a_token_without_the_permission_gets_nothing_of_a_tenant(
     client: TestClient, app: Any, directory: Directory
 ) -> None:
     client.cookies.clear()
-    token = directory.tokens.make("acme", "reviews alone", ["review"], by="a test")
+    token = directory.tokens.make("acme", "administers alone", [Permission.ADMIN], by="a test")
     for operation in operations(app):
         if operation.path in PUBLIC:
             continue
@@ -135,10 +153,9 @@ def test_a_scoped_token_may_do_what_its_scope_says_alone(client: TestClient, dir
 
 
 def test_no_route_shows_another_tenant_anything_to_a_token(
-    client: TestClient, app: Any, tokens: dict[str, str], their_turn: str
+    client: TestClient, app: Any, all_powers: dict[str, str], their_turn: str
 ) -> None:
     client.cookies.clear()
-    headers = {"Authorization": f"Bearer {tokens['acme']}"}
     tried = 0
 
     def try_it(operation: Any) -> None:
@@ -148,7 +165,7 @@ def test_no_route_shows_another_tenant_anything_to_a_token(
             nonlocal tried
             body = case.body if isinstance(case.body, dict | list) else None
             path = filled(operation.path, OTHER, their_turn)
-            response = client.request(operation.method, path, json=body, headers=headers, follow_redirects=False)
+            response = client.request(operation.method, path, json=body, headers=all_powers, follow_redirects=False)
             assert SECRET not in response.text, operation.label
             if "{key}" in operation.path:
                 tried += 1
@@ -286,9 +303,7 @@ def test_signing_out_ends_the_session_on_the_server(administrator: TestClient, d
     assert directory.sessions.person(session) is None
 
 
-@pytest.mark.parametrize(
-    "path", ["/sign-out", "/account/password", "/account/sign-out-everywhere", f"/bots/{KEY}/chat"]
-)
+@pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("sent", [None, "", "0" * 64, "é"])
 def test_a_form_of_another_session_does_nothing(administrator: TestClient, path: str, sent: str | None) -> None:
     form = {"session": "s", "text": "hi"} | ({"csrf": sent} if sent is not None else {})
@@ -297,8 +312,18 @@ def test_a_form_of_another_session_does_nothing(administrator: TestClient, path:
     assert administrator.get("/account").status_code == 200
 
 
+def test_no_form_is_forgotten_above(app: Any) -> None:
+    by_strangers = {"/sign-in", "/password"}
+    sent = {
+        filled(operation.path, KEY, "0" * 32)
+        for operation in operations(app)
+        if operation.method.upper() == "POST" and not operation.path.startswith("/v1/")
+    }
+    assert sent - by_strangers == set(FORMS)
+
+
 def test_every_form_of_somebody_who_signed_in_carries_the_csrf_token(administrator: TestClient) -> None:
-    for path in ("/", "/account"):
+    for path in ("/", "/account", "/service", f"/service/{KEY}", "/review", f"/review?bot={KEY}&state=excluded"):
         forms = re.findall(r'<form[^>]*method="post".*?</form>', administrator.get(path).text, re.S)
         assert forms and all('name="csrf"' in form for form in forms)
 
@@ -365,7 +390,7 @@ def address(served: SmallBot, tokens: dict[str, str]) -> Iterator[str]:
         yield found
 
 
-def test_no_route_fails_whatever_is_sent(app: Any, address: str, tokens: dict[str, str]) -> None:
+def test_no_route_fails_whatever_is_sent(app: Any, address: str, all_powers: dict[str, str]) -> None:
     tried = 0
     for operation in operations(app):
 
@@ -386,7 +411,7 @@ def test_no_route_fails_whatever_is_sent(app: Any, address: str, tokens: dict[st
             send(case)
 
         def send(case: Any) -> None:
-            headers = {"Authorization": f"Bearer {tokens['acme']}", "Origin": address}
+            headers = all_powers | {"Origin": address}
             response = case.call(base_url=address, headers=headers, allow_redirects=False, timeout=20)
             assert response.status_code < 500, f"{case.method} {case.path}: {response.status_code}"
 
@@ -410,10 +435,16 @@ def test_no_form_fails_whatever_is_in_it(administrator: TestClient, app: Any) ->
         operation.path for operation in operations(app) if operation.method.upper() == "POST" and not operation.body
     ]
     assert {"/sign-in", "/password", "/account/password"} <= set(paths)
-    names = ["tenant", "name", "password", "new", "again", "link", "token", "session", "text"]
+    assert {path for path in paths if path.startswith("/review/")}
+    names = ["tenant", "name", "password", "new", "again", "link", "token", "session", "text", "next"]
+    names += ["action", "group", "row_kind", "picked", "intent", "answer", "reason", "back"]
 
-    @settings(FEW, max_examples=60)
-    @given(path=st.sampled_from(paths), form=st.dictionaries(st.sampled_from(names), st.text()), signed=st.booleans())
+    words = st.one_of(
+        st.text(), st.sampled_from(["modify", "accept", "hold", "undo", *KINDS, "0" * 32, "/review?page=x"])
+    )
+
+    @settings(FEW, max_examples=120)
+    @given(path=st.sampled_from(paths), form=st.dictionaries(st.sampled_from(names), words), signed=st.booleans())
     def sent(path: str, form: dict[str, str], signed: bool) -> None:
         page = administrator.get("/account")
         token = re.search(r'name="csrf" value="(\w+)"', page.text)
@@ -432,7 +463,7 @@ class _Tags(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
-        own = tag == "script" and given.get("src") == "/static/pages.js"
+        own = tag == "script" and given.get("src") in ("/static/pages.js", "/static/review.js")
         if (tag in ("script", "img", "iframe", "object") and not own) or any(n.startswith("on") for n in given):
             self.hostile.append(tag)
         if any((given.get(name) or "").lower().startswith("javascript:") for name in ("href", "src", "action")):
@@ -461,6 +492,80 @@ def test_payloads_in_texts_answers_descriptions_and_file_names_are_shown_as_text
     assert shown in start and f"Rain {shown}" in said and shown in why and name in why
     for page in (start, said, why):
         assert hostile_tags(page) == []
+
+
+def test_payloads_of_users_and_reviewers_are_shown_as_text_on_the_pages_of_service_and_review(
+    served: SmallBot, client: TestClient, directory: Directory
+) -> None:
+    signed_in(client, "globex")
+    token, other = csrf(client), SmallBot(served.root, OTHER)
+    for text in (f"Nobody knows {PAYLOAD}", f"What is forecast {PAYLOAD} now"):
+        form = {"csrf": token, "session": "hostile", "text": text}
+        said = client.post(f"/bots/{OTHER}/chat", data=form, headers=OWN).text
+        turn = re.search(r'data-turn="(\w+)"', said)
+        assert turn
+        told = client.post(f"/v1/bots/{OTHER}/turns/{turn[1]}/feedback", json={"satisfied": False}, headers=OWN)
+        assert told.status_code == 200
+    wait_for(
+        lambda: len([row for row in other.rows("conversations", "session_id") if row["session_id"] == "hostile"]) == 2
+    )
+    assert other.refresh(select=["review_queue"]).success
+    landed = [(row["turn_id"],) for row in other.rows("dialogues", "turn_id")[:2]]
+    lake = Lake(served.home.lake)
+    write_decision(lake, OTHER, Decision(landed[0], "modify", PAYLOAD, PAYLOAD, PAYLOAD, PAYLOAD), new_intent=True)
+    write_decision(lake, OTHER, Decision(landed[1], "exclude", None, None, PAYLOAD, PAYLOAD))
+    review, around = f"/review?bot={OTHER}", f"/review/{OTHER}/turns/{turn[1]}"
+    pages = [f"/service/{OTHER}", f"{review}&state=modified", f"{review}&state=excluded", around]
+    pages += [f"{review}&kind={kind}" for kind in ("failed", "dissatisfied")]
+    shown = {path: client.get(path).text for path in pages}
+    escaped = PAYLOAD.replace("<", "&lt;").replace(">", "&gt;")
+    assert all(escaped in shown[path] for path in pages[:4]) and any(escaped in shown[path] for path in pages[4:])
+    asked = f"{review}&search={quote(PAYLOAD)}", f"{review}&zone={quote(PAYLOAD)}", f"/?next={quote(PAYLOAD)}"
+    for page in (*shown.values(), *(client.get(path).text for path in asked)):
+        assert hostile_tags(page) == []
+    found = client.get(f"/review/{OTHER}/known", params={"search": "rain"})
+    assert found.headers["content-type"] == "application/json" and PAYLOAD in found.json()["known"][0]["answer"]
+
+
+# -- the way back -------------------------------------------------------------------------------------------------
+
+
+def test_a_strangers_browser_is_led_to_sign_in_and_back_and_a_program_is_refused(
+    client: TestClient, app: Any, directory: Directory
+) -> None:
+    client.cookies.clear()
+    browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    pages = ["/service", f"/service/{KEY}", "/review", f"/review/{KEY}/turns/x", f"/bots/{KEY}/turns/x", "/account"]
+    for path in pages:
+        led = client.get(f"{path}?a=1&b=2", headers=browser, follow_redirects=False)
+        assert (led.status_code, led.headers["location"]) == (303, f"/?next={quote(path, safe='')}%3Fa%3D1%26b%3D2")
+        assert client.get(path).status_code == 401
+        assert client.get(path, headers={"Accept": "text/html; fragment=around"}).status_code == 401
+        assert client.get(path, headers=browser | {"Authorization": "Bearer wrong"}).status_code == 401
+    assert client.get("/v1/bots", headers=browser).status_code == 401
+    page = client.get("/service?period=30", headers=browser).text
+    back = re.findall(r'name="next" value="([^"]+)"', page)
+    assert back == ["/service?period=30"] * 2
+    form = {"tenant": "acme", "name": "admin", "password": "wrong", "next": back[0]}
+    again = client.post("/sign-in", data=form, headers=OWN)
+    directory.store.change("DELETE FROM attempts")
+    assert again.status_code == 403 and 'value="/service?period=30"' in again.text
+    arrived = client.post("/sign-in", data=form | {"password": GOOD}, headers=OWN, follow_redirects=False)
+    assert (arrived.status_code, arrived.headers["location"]) == (303, "/service?period=30")
+    already = client.get("/?next=/review", follow_redirects=False)
+    assert (already.status_code, already.headers["location"]) == (303, "/review")
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example", "https://evil.example", "/\\evil.example", "/\t/evil.example", "x"]
+)
+def test_signing_in_leads_to_no_other_site(client: TestClient, directory: Directory, elsewhere: str) -> None:
+    client.cookies.clear()
+    assert "evil" not in client.get("/", params={"next": elsewhere}).text
+    form = {"tenant": "acme", "name": "admin", "password": GOOD, "next": elsewhere}
+    response = client.post("/sign-in", data=form, headers=OWN, follow_redirects=False)
+    assert response.headers["location"] == "/"
+    assert client.get("/", params={"next": elsewhere}, follow_redirects=False).headers["location"] == "/"
 
 
 def test_json_is_never_taken_for_a_page(client: TestClient, tokens: dict[str, str]) -> None:

@@ -1,6 +1,7 @@
 """The service page over a real lake: what it says of each bot, to whom, and what it does with what people write."""
 
 import re
+import threading
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -10,8 +11,11 @@ from fastapi.testclient import TestClient
 from small_bot import KEY, OTHER, SmallBot, wait_for
 from test_app import LOOPBACK, assert_is_problem
 
+from chatbot_assets.feedback.deciding import Decision, write_decisions
+from resources import attempts
 from serving.app import create_app
 from serving.conversations import Conversations, new_turn_id
+from serving.overview.bots import Bots
 from serving.pages.words import words_of
 from serving.tokens import ensure_tokens
 
@@ -162,3 +166,31 @@ def test_the_page_follows_what_changes(bot: SmallBot) -> None:
         assert "Is anybody there? 1" in said(alone, f"/service/{KEY}", headers)
         bot.configure(validate={"minimum_accuracy": 1.0})
         assert "settings were changed" in said(alone, f"/service/{KEY}", headers)
+
+
+def test_failed_updates_and_decisions_are_among_the_last_events(bot: SmallBot) -> None:
+    folder = bot.lake.bot_folder(KEY)
+    attempts.fail(folder, attempts.begin(folder, "full disk", "run"), "full disk", "passing", "no room", "models")
+    attempts.end(folder)
+    turns = [row["turn_id"] for row in bot.rows("dialogues", "turn_id")[:3]]
+    write_decisions(bot.lake, KEY, [Decision((turn_id,), "exclude", None, None, "Lee", None) for turn_id in turns])
+    now = datetime.now(UTC)
+    events = Bots(bot.home).details(KEY, now - timedelta(days=1), now).events
+    assert [(one.kind, one.facts["count"]) for one in events[:2]] == [("decided", 3), ("refresh_failed", 1)]
+    assert {"live", "file_read"} <= {one.kind for one in events}
+
+
+def test_after_a_start_all_bots_are_looked_at_before_anybody_asks(
+    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bots = Bots(bot.home)
+    bots.warm(threading.Event())
+    monkeypatch.setattr(Bots, "_look", lambda *_: pytest.fail("it is looked at again"))
+    assert bots.overview(KEY).state == "live"
+
+
+def test_looking_at_all_bots_ends_with_the_service(bot: SmallBot, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr(Bots, "_look", lambda *_: pytest.fail("the service has ended"))
+    Bots(bot.home).warm(stop)

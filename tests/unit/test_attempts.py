@@ -8,7 +8,7 @@ import pytest
 
 from chatbot_assets.refreshing import _one_line
 from resources import beside
-from resources.attempts import FILE, KILLED, begin, end, fail, last_attempt, restore
+from resources.attempts import FILE, KEPT, KILLED, begin, end, fail, failures, last_attempt, restore
 
 
 def test_before_the_first_refresh_and_after_a_good_one_there_is_nothing(tmp_path: Path) -> None:
@@ -90,3 +90,35 @@ def test_when_not_even_the_record_can_be_written_what_is_there_stays(
 )
 def test_a_reason_is_one_line_and_no_traceback(message: str, line: str) -> None:
     assert _one_line(message) == line
+
+
+def test_failures_are_remembered_after_they_were_made_good_and_those_of_one_cause_are_one(tmp_path: Path) -> None:
+    for run in ("1", "2"):
+        fail(tmp_path, begin(tmp_path, "full disk", run), "full disk", "passing", "no room", "models")
+    end(tmp_path)
+    fail(tmp_path, begin(tmp_path, "bad rows", "3"), "bad rows", "lasting", "no text", "dialogues")
+    end(tmp_path)
+    assert [(one.reason, one.count) for one in failures(tmp_path)] == [("no text", 1), ("no room", 2)]
+
+
+def test_a_killed_refresh_is_a_failure_as_soon_as_it_does_not_go_on(tmp_path: Path) -> None:
+    begin(tmp_path, "cause", "killed")
+    assert failures(tmp_path, is_refreshing=True) == []
+    assert [one.reason for one in failures(tmp_path)] == [KILLED]
+    begin(tmp_path, "another cause", "next")
+    assert [one.run_id for one in failures(tmp_path, is_refreshing=True)] == ["killed"]
+    end(tmp_path)
+    assert [one.run_id for one in failures(tmp_path)] == ["killed"]
+
+
+def test_of_many_failures_the_newest_are_kept(tmp_path: Path) -> None:
+    for number in range(KEPT + 5):
+        cause = f"cause {number}"
+        fail(tmp_path, begin(tmp_path, cause, f"run {number}"), cause, "lasting", "no text", None)
+    assert len(failures(tmp_path)) == KEPT
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"failures": [{"new": 1}]}', '{"failures": [1]}'])
+def test_what_another_release_wrote_of_failures_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".failures.json").write_text(text, encoding="utf-8")
+    assert failures(tmp_path) == []

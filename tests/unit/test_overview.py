@@ -5,18 +5,22 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chatbot_assets.feedback.deciding import Decision, undo_decision, write_decisions
+from chatbot_assets.feedback.decision_log import DecisionLog
 from resources import costs
-from resources.lakehouse import Lake, LakeTable
+from resources.lakehouse import InputVersion, Lake, LakeTable, Record, Signature
 from resources.metering import Meter
 from serving.conversations import Conversations, new_turn_id
 from serving.overview import traffic
 from serving.overview.bots import Quality
 from serving.overview.period import PeriodError, period_of
-from serving.overview.traffic import QUARTER, Shares, Traffic, Unanswered, plain_form
+from serving.overview.traffic import QUARTER, Shares, Traffic
+from serving.overview.unanswered import Question, Unanswered, plain_form
 from serving.pages.service.plots import outcome_bars, quality_line, satisfaction_bars
 
 NOW = datetime(2026, 3, 29, 20, 30, tzinfo=UTC)
@@ -150,13 +154,64 @@ def test_verdicts_that_come_later_and_compaction_are_counted_once(table: LakeTab
     assert bot.counts().between(HOURS)[1] == Shares(answered=2, failed=1, satisfied=1)
 
 
-def test_questions_that_differ_in_case_or_signs_are_one_and_the_most_frequent_comes_first(table: LakeTable) -> None:
+KEY = "acme.faq"
+
+
+def most_asked(lake: Lake, count: int = 10) -> list[Question]:
+    log = DecisionLog.of(lake.table(KEY, "review_decisions"))
+    return Unanswered().top(lake, KEY, log, HOURS[0], NOW, count)
+
+
+def test_questions_that_differ_in_case_or_signs_are_one_and_the_most_frequent_comes_first(
+    lake: Lake, table: LakeTable
+) -> None:
     asked = ["Where is my bill?", "WHERE is my bill", "where  is my bill!", "Pizza, please", "???"]
     Conversations(table).append([turn(number + 1, "failed", text=text) for number, text in enumerate(asked)])
     Conversations(table).append([turn(1, "answered", text="Understood"), turn(300, "failed", text="Too long ago")])
-    found = Unanswered().top(table, HOURS[0], NOW)
+    found = most_asked(lake)
     assert [(one.text, one.times) for one in found] == [("Where is my bill?", 3), ("Pizza, please", 1), ("???", 1)]
-    assert len(Unanswered().top(table, HOURS[0], NOW, 2)) == 2
+    assert len(most_asked(lake, 2)) == 2 and not any(one.is_queued for one in found)
+
+
+def test_what_people_decided_is_no_open_question_any_more(lake: Lake, table: LakeTable) -> None:
+    turns = [turn(number + 1, "failed", text=text) for number, text in enumerate(["Pizza", "Eels", "Eels"])]
+    Conversations(table).append(turns)
+    eels = tuple(found["turn_id"] for found in turns[1:])
+    (decision,) = write_decisions(lake, KEY, [Decision(eels, "hold", None, None, "kim", None)])
+    assert [one.text for one in most_asked(lake)] == ["Pizza"]
+    undo_decision(lake, KEY, decision["decision_id"], "kim")
+    assert [one.text for one in most_asked(lake)] == ["Eels", "Pizza"]
+
+
+def queue(lake: Lake, made_from: int, *rows: tuple[dict[str, Any], str]) -> None:
+    """Makes the review queue of failed turns, each with its group, from a version of the conversations."""
+    table = lake.table(KEY, "review_queue")
+    found = [
+        {"turn_id": one["turn_id"], "kind": "failed", "group_id": group, "text": one["text"]} for one, group in rows
+    ]
+    staged = table.stage_arrow(pa.Table.from_pylist(found, table.table.schema))
+    change = table.overwrite(staged)
+    table.commit(change, Record.of(change, Signature({"conversations": InputVersion(made_from, "x")})), None)
+
+
+def test_turns_are_grouped_as_the_review_queue_has_them_and_new_ones_join_by_their_words(
+    lake: Lake, table: LakeTable
+) -> None:
+    turns = [turn(50 - number, "failed", text=text) for number, text in enumerate(["My eels", "Mine eel", "Settled"])]
+    Conversations(table).append(turns)
+    last = table.last()
+    assert last
+    queue(lake, last.version, (turns[0], "eels"), (turns[1], "eels"))
+    later = last.committed_at + timedelta(seconds=1)
+    new = [turn(0, "failed", text=text) | {"served_at": later} for text in ("my EELS!", "Settled", "Pizza")]
+    Conversations(table).append(new)
+    log = DecisionLog.of(lake.table(KEY, "review_decisions"))
+    found = Unanswered().top(lake, KEY, log, HOURS[0], later + timedelta(seconds=1))
+    assert {(one.text, one.times, one.is_queued) for one in found} == {
+        ("Mine eel", 3, True),
+        ("Settled", 1, False),
+        ("Pizza", 1, False),
+    }
 
 
 @given(st.text())

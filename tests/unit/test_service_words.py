@@ -19,7 +19,8 @@ from chatbot_assets.tables import TABLES
 from resources.attempts import Attempt
 from resources.costs import StepCost
 from resources.requests import Asked
-from serving.overview.bots import BotOverview, Event, newest_events
+from serving.overview.bots import BotOverview
+from serving.overview.events import FILE_KINDS, Event, newest_events
 from serving.overview.trouble import KINDS, Trouble, troubles
 from serving.pages.service.speech import Speech
 from serving.pages.words import words_of
@@ -33,6 +34,8 @@ JARGON = re.compile(
     re.IGNORECASE,
 )
 FACTS = {"at": NOW, "count": 3, "who": "Kim", "why": "seen", "made": 3, "of": 12, "name": "a.csv", "rejected": 2}
+FACTS |= {"person": "Lee", "share": 0.1}
+EVENTS = [*LIFE, *FILE_KINDS.values(), "canary_taken_back", "shadow_taken_back", "refresh_failed", "decided", "undone"]
 FAILURE = "models failed: numpy.linalg.LinAlgError: Singular matrix in line 4 of 0x7f00deadbeef"
 
 
@@ -128,7 +131,7 @@ def test_no_words_of_a_failure_come_into_a_sentence(kind: str, language: str, wo
 
 
 @pytest.mark.parametrize("language", SPOKEN)
-@pytest.mark.parametrize("kind", [*LIFE, "file_read", "file_again", "file_withdrawn"])
+@pytest.mark.parametrize("kind", EVENTS)
 def test_each_event_has_a_sentence(kind: str, language: str) -> None:
     for facts in (FACTS | {"who": "", "accuracy": None}, FACTS | {"accuracy": 0.93}, FACTS | {"who": ""}):
         said = speech(language).event(Event(NOW, kind, dict(facts)))
@@ -171,7 +174,8 @@ def test_a_share_is_nothing_or_all_only_if_it_is(share: float) -> None:
 
 @pytest.mark.parametrize("language", SPOKEN)
 def test_each_step_of_an_update_has_a_name(language: str) -> None:
-    steps = {"landing", *TABLES} - {"dialogues", "rejected", "landing_files", "conversations", "review_decisions"}
+    no_steps = {"dialogues", "rejected", "landing_files", "conversations", "review_decisions", "shadow_answers"}
+    steps = {"landing", *TABLES} - no_steps
     names = {speech(language).step(StepCost(step)) for step in steps}
     assert len(names) == len(steps) and not any(JARGON.search(name) for name in names)
     assert speech(language).step(StepCost("of a user's own")) not in names
@@ -185,7 +189,7 @@ def event(name: str, minute: int, deployment: str = "d1", actor: str = "run 1") 
         "at": NOW + timedelta(minutes=minute),
         "actor": actor,
         "reason": "why",
-        "config": "{}",
+        "config": '{"deploy": {}}',
         "metrics": '{"accuracy": 0.9}',
         "data_versions": "{}",
     }
@@ -203,3 +207,49 @@ def test_events_of_one_moment_are_told_as_one_the_newest_first() -> None:
     assert speech("en").event(told[0]) == "Kim took the live model back: “why”"
     assert speech("en").event(told[2]) == f"A new model went live; it recognises 90.0{NBSP}% of new texts."
     assert speech("en").event(told[3]) == "The file a.csv was read: 1 row."
+
+
+def test_a_trial_is_told_while_it_goes_on_and_after_it_was_taken_back() -> None:
+    begun = [event("live", 0), event("verified", 5, "d2"), event("canary", 5, "d2")]
+    ended = [*begun, event("rolled_back", 65, "d2", actor="trials (sensor)")]
+    for past, kind in ((begun, "canary"), (ended, "canary_taken_back")):
+        (trouble,) = troubles(state(), History(1, tuple(past)), {}, False, NOW)
+        assert (trouble.kind, trouble.weight) == (kind, "know")
+    shown = troubles(state(), History(1, tuple(begun)), {}, False, NOW)[0]
+    assert f"answers 10{NBSP}% of the chats since 20 May 2026, 23:10" in speech("en").trouble(shown).says
+    told = newest_events(History(1, tuple(ended)), [])
+    assert [one.kind for one in told] == ["canary_taken_back", "canary", "live"]
+    again = [*ended, event("candidate", 99, "d3"), event("verified", 99, "d3"), event("live", 99, "d3")]
+    assert troubles(state(), History(1, tuple(again)), {}, False, NOW) == ()
+
+
+def test_a_shadow_that_was_taken_back_is_told_from_a_model_that_failed_its_checks() -> None:
+    past = [event("live", 0), event("shadow", 5, "d2"), event("rejected", 65, "d2", actor="trials (sensor)")]
+    past += [event("candidate", 70, "d3"), event("rejected", 70, "d3")]
+    told = newest_events(History(1, tuple(past)), [])
+    assert [one.kind for one in told] == ["rejected", "shadow_taken_back", "shadow", "live"]
+
+
+def decision(minute: int, reviewer: str, turns: int = 1, action: str = "modify") -> dict[str, Any]:
+    at = NOW + timedelta(minutes=minute)
+    return {"reviewer": reviewer, "action": action, "turn_ids": ["t"] * turns, "decided_at": at}
+
+
+def test_many_decisions_of_a_person_hide_nothing_else() -> None:
+    past = History(1, (event("live", 3),))
+    decisions = [
+        *(decision(minute, "kim", 2) for minute in (0, 1, 4, 5)),
+        decision(6, "lee"),
+        decision(7, "lee", 3, "undo"),
+    ]
+    failure = Attempt("cause", 3, "run", NOW + timedelta(minutes=2), "passing", FAILURE, "models")
+    told = newest_events(past, [], [failure], decisions)
+    said = [speech("en").event(one) for one in told]
+    assert said == [
+        "lee took a decision back.",
+        "lee decided on 1 turn in the review.",
+        "kim decided on 4 turns in the review.",
+        f"A new model went live; it recognises 90.0{NBSP}% of new texts.",
+        "An update failed, 3 times in a row.",
+        "kim decided on 4 turns in the review.",
+    ]

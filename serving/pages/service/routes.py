@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
-from resources.environment import Home
 from serving.access import Access
 from serving.languages import chosen_language
 from serving.overview.bots import BotOverview, Bots
@@ -20,6 +19,7 @@ from serving.overview.traffic import Shares
 from serving.pages.service import plots
 from serving.pages.service.speech import Speech
 from serving.people.roles import Permission, Person
+from serving.review.filters import SEARCH_LIMIT, Filters
 
 TABLE_ROWS = 100
 """So many bars of a plot, the newest, are also told as a table."""
@@ -34,10 +34,9 @@ class Row:
     shares: Shares
 
 
-def service_routes(home: Home, access: Access, page: Page) -> APIRouter:
+def service_routes(bots: Bots, access: Access, page: Page) -> APIRouter:
     """The pages' routes; ``page`` renders a template for a request."""
     router = APIRouter(prefix="/service")
-    bots = Bots(home)
 
     def asked(request: Request) -> tuple[dict[str, Any], Period]:
         """The period that the address asks for, and what every page of it needs."""
@@ -53,7 +52,7 @@ def service_routes(home: Home, access: Access, page: Page) -> APIRouter:
         return shared | {"presets": list(PRESETS), "zones": zone_names(), "plots": plots}, period
 
     @router.get("")
-    def all_bots(request: Request, person: Annotated[Person, Depends(access.may(Permission.READ))]) -> HTMLResponse:
+    def all_bots(request: Request, person: Annotated[Person, Depends(access.may_see(Permission.READ))]) -> HTMLResponse:
         """How every bot of the tenant stands and fares."""
         shared, period = asked(request)
         edges = period.edges()
@@ -64,7 +63,7 @@ def service_routes(home: Home, access: Access, page: Page) -> APIRouter:
 
     @router.get("/{key}")
     def one_bot(
-        request: Request, key: str, person: Annotated[Person, Depends(access.may(Permission.READ))]
+        request: Request, key: str, person: Annotated[Person, Depends(access.may_see(Permission.READ))]
     ) -> HTMLResponse:
         """How one bot stands and fares."""
         if key not in bots.keys(person.tenant):
@@ -82,7 +81,14 @@ def service_routes(home: Home, access: Access, page: Page) -> APIRouter:
             labels=[shared["say"].part(period, edge) for edge in edges[:-1]],
             told=[place for place, part in enumerate(parts) if part.turns][-TABLE_ROWS:],
             details=bots.details(key, edges[0], edges[-1]),
+            review_of=lambda text="": _review(key, period, text),
             **shared,
         )
 
     return router
+
+
+def _review(key: str, period: Period, text: str) -> str:
+    """The address of what failed in a period on the review page: of all, or of what says a text."""
+    asked = Filters(bot=key, period="range", since=period.first, until=period.last, zone=period.zone.key)
+    return asked.address(search=text[:SEARCH_LIMIT].strip())

@@ -7,7 +7,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from resources.costs import StepCost
-from serving.overview.bots import BotOverview, Event
+from serving.overview.bots import BotOverview
+from serving.overview.events import Event
 from serving.overview.period import Period
 from serving.overview.trouble import KINDS, Trouble
 from serving.pages.words import words_of
@@ -93,6 +94,8 @@ class Speech:
         count = facts.pop("count", 1)
         if "at" in facts:
             facts["at"] = self.moment(facts["at"])
+        if "share" in facts:
+            facts["share"] = self.share(facts["share"])
         return Sentence(
             self.counted(words["says"], count, **facts), self.counted(words["do"], count, **facts), trouble.detail
         )
@@ -120,7 +123,8 @@ class Speech:
                 return str(by_hand.format(who=facts["who"], why=facts["why"]))
         if event.kind == "live" and facts.get("accuracy") is not None:
             return str(words["live_accuracy"].format(accuracy=self.share(facts["accuracy"], 1)))
-        said = self.counted(words[event.kind], facts.get("count") or 0, name=facts.get("name", ""))
+        named = {name: facts.get(name, "") for name in ("name", "person")}
+        said = self.counted(words[event.kind], facts.get("count") or 0, **named)
         refused = facts.get("rejected")
         return f"{said} {self.counted(words['file_refused'], refused)}" if refused else said
 

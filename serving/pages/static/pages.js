@@ -79,9 +79,18 @@ async function lookForNewBots() {
 // What happened on a day depends on the time zone: without one in the address it is the browser's.
 function chooseZone() {
   const asked = new URLSearchParams(location.search);
-  if (!document.querySelector("form.period") || asked.has("zone")) return;
+  if (!document.querySelector("form.period, form.choose") || asked.has("zone")) return;
   asked.set("zone", Intl.DateTimeFormat().resolvedOptions().timeZone);
-  location.replace(`${location.pathname}?${asked}`);
+  location.replace(`${location.pathname}?${asked}${location.hash}`);
+}
+
+// A link from another site comes without the session's cookie, but a request of our own page has it.
+async function goBack() {
+  const back = document.querySelector(".sign-in [name=next]")?.value ?? "/";
+  if (back === "/" || location.hash) return;
+  const ask = { redirect: "manual" };
+  const response = await fetch(`/?next=${encodeURIComponent(back)}`, ask).catch(() => null);
+  if (response?.type === "opaqueredirect") location.replace(back);
 }
 
 document.addEventListener("submit", (event) => {
@@ -112,4 +121,5 @@ addEventListener("hashchange", signInByLink);
 signInByLink();
 prepare(document);
 chooseZone();
+goBack();
 setTimeout(lookForNewBots, 3000);
