@@ -1,28 +1,34 @@
 """In which order people should see what waits for them: the decision that teaches the bot most comes first."""
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from chatbot_assets.modules import Section
+from chatbot_assets.train.features import NgramConfig, NgramVectorizer
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_matrix
 
 Floats = npt.NDArray[np.float32]
-RESULT_LIBRARIES = ["numpy"]
+RESULT_LIBRARIES = ["numpy", "scipy"]
 
 
 @dataclass(frozen=True)
 class Waiting:
     """n groups of turns that say the same and wait for one decision.
 
-    ``vectors`` (n, d) are their L2-normalised sentence vectors, ``doubts`` (n) how unsure the bot was of its intent
-    (0: sure, 1: the second guess was as likely as the first), ``counts`` (n) how many turns each holds, and
-    ``urgencies`` (n, 0 to 1) what ``review.triage`` says of them.
+    ``texts`` are what they say, ``vectors`` (n, d) their L2-normalised sentence vectors, ``doubts`` (n) how unsure the
+    bot was of its intent (0: sure, 1: the second guess was as likely as the first), ``counts`` (n) how many turns each
+    holds, and ``urgencies`` (n, 0 to 1) what ``review.triage`` says of them.
     """
 
+    texts: Sequence[str]
     vectors: Floats
     doubts: Floats
     counts: Floats
@@ -46,34 +52,46 @@ class ExpectedValue(Section):
     (ICML 2015), maximised greedily; its gains fall from pick to pick, so they are the priorities.
     """
 
-    floor: float = Field(0.4, ge=-1.0, lt=1.0)
-    """Cosine from which on two texts have to do with each other."""
-    power: float = Field(2.0, gt=0.0)
-    """Nearness is ((cosine − floor) / (1 − floor)) to this power."""
+    spelling: float = Field(0.5, ge=0.0, le=1.0)
+    """What common n-grams count in nearness; the cosine of the sentence vectors counts the rest. The classifier reads
+    both too: where the encoder knows a language badly, n-grams still tell what a decision will teach."""
+    floor: float = Field(0.1, ge=-1.0, lt=1.0)
+    """Nearness from which on two texts have to do with each other; it is stretched from there to 1."""
     first: int = Field(500, ge=1)
     """How many places are filled one after the other; those behind come by their weight."""
-    candidates: int = Field(2_000, ge=1)
+    candidates: int = Field(1_000, ge=1)
     """The groups of the greatest weight, so many, that these places are filled from."""
-    audience: int = Field(10_000, ge=1)
+    audience: int = Field(4_000, ge=1)
     """Groups at most that a decision's worth is summed over: bounds the work for long queues."""
 
     def __call__(self, waiting: Waiting) -> Floats:
         weights = np.asarray(waiting.urgencies * waiting.doubts * np.sqrt(waiting.counts), np.float32)
         if not len(weights):
             return weights
-        by_weight = np.argsort(-weights, kind="stable")
-        audience, candidates = by_weight[: self.audience], by_weight[: self.candidates]
-        nearness = self._nearness(waiting.vectors[candidates], waiting.vectors[audience])
-        gains = _greedy_gains(nearness, weights[audience], self.first)
-        behind = min(gains[gains >= 0].min(), 1.0)
-        priorities = weights * np.float32(behind / max(float(weights.max()), 1e-9))
+        by_weight = np.argsort(-weights, kind="stable")[: max(self.audience, self.candidates)]
+        candidates = by_weight[: self.candidates]
+        nearness = self._nearness([waiting.texts[place] for place in by_weight], waiting.vectors[by_weight])
+        gains = _greedy_gains(nearness, weights[by_weight], self.first)
         picked = gains >= 0
+        behind = min(gains[picked].min(), 1.0)
+        priorities = weights * np.float32(behind / max(float(weights.max()), 1e-9))
         priorities[candidates[picked]] = gains[picked]
         return priorities
 
-    def _nearness(self, vectors: Floats, others: Floats) -> Floats:
-        cosines = vectors @ others.T
-        return np.asarray((np.maximum(cosines - self.floor, 0) / (1 - self.floor)) ** self.power, np.float32)
+    def _nearness(self, texts: Sequence[str], vectors: Floats) -> Floats:
+        """How near the first texts, the candidates, are to each of the n; (candidates, n) from 0 to 1."""
+        ngrams = _ngrams(texts)
+        common = (ngrams[: self.candidates] @ ngrams.T).toarray()
+        cosines = vectors[: self.candidates] @ vectors.T
+        mixed = self.spelling * common + (1 - self.spelling) * cosines
+        return np.asarray(np.maximum(mixed - self.floor, 0) / (1 - self.floor), np.float32)
+
+
+def _ngrams(texts: Sequence[str]) -> "csr_matrix":
+    """The texts' n-grams as the classifier weighs them, in rows of length 1; words are what stands between blanks."""
+    words = [text.split() for text in texts]
+    config = NgramConfig(word_weight=0.5**0.5, char_weight=0.5**0.5)
+    return NgramVectorizer.fit(texts, words, config).transform(texts, words)
 
 
 def _greedy_gains(nearness: Floats, weights: Floats, picks: int) -> Floats:

@@ -122,7 +122,7 @@ def queue_rows(
         replies = ask(names.tolist(), vectors)
         doubts = np.array([doubt([asdict(one) for one in reply.candidates]) for reply in replies], np.float32)
     with timed("review.order", len(names)):
-        priorities = order(Waiting(vectors, doubts, counts.astype(np.float32), urgencies))
+        priorities = order(Waiting(names.tolist(), vectors, doubts, counts.astype(np.float32), urgencies))
     cells = pack_vectors(vectors).to_pylist()
     return [
         {
