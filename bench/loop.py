@@ -25,7 +25,7 @@ from bench.labelled import Data, Labelled, data_folders
 from bench.report import Target, report
 from chatbot_assets.bot import Review
 from chatbot_assets.feedback.grouping import groups_of
-from chatbot_assets.feedback.ordering import Order, Waiting
+from chatbot_assets.feedback.ordering import Known, Order, Waiting
 from chatbot_assets.feedback.queue import doubt_of
 from chatbot_assets.train.contracts import Classifier, IntentLearner
 from resources.surroundings import usable_cores
@@ -59,6 +59,7 @@ class Queue:
     """The turns that wait, and what the live model makes of them."""
 
     rows: Labelled
+    known: Known
     margins: npt.NDArray[np.float32]
     shares: npt.NDArray[np.float32]
 
@@ -73,7 +74,7 @@ def by_order(queue: Queue, count: int, _: np.random.Generator) -> list[Places]:
     doubts = np.zeros(len(leaders), np.float32)
     np.maximum.at(doubts, group_of, doubt_of(queue.shares))
     texts, ones = [queue.rows.texts[leader] for leader in leaders], np.ones(len(leaders), np.float32)
-    waiting = Waiting(texts, queue.rows.vectors[leaders], doubts, counts.astype(np.float32), ones)
+    waiting = Waiting(texts, queue.rows.vectors[leaders], doubts, counts.astype(np.float32), ones, queue.known)
     order: Order = Review().order.load()
     first = np.argsort(-order(waiting), kind="stable")[:count]
     return [
@@ -122,7 +123,7 @@ class Lesson:
                 accuracies.append(accuracies[0])
                 continue
             waiting = np.concatenate([waiting, batch])
-            groups = choose(self.queue(model, waiting), self.decisions, drawn)
+            groups = choose(self.queue(model, known, waiting), self.decisions, drawn)
             places = np.concatenate(groups)
             said = np.repeat([self.train.intents[waiting[group[0]]] for group in groups], [len(one) for one in groups])
             wrong += int((said != self.train.intents[waiting[places]]).sum())
@@ -132,11 +133,11 @@ class Lesson:
             accuracies.append(self.accuracy(model))
         return {"accuracies": accuracies, "turns_taught": len(known) - len(traffic.start), "taught_wrong": wrong}
 
-    def queue(self, model: Classifier, waiting: Places) -> Queue:
-        """What waits, as the model sees it."""
-        rows = self.train.take(waiting)
+    def queue(self, model: Classifier, known: Places, waiting: Places) -> Queue:
+        """What waits, as the model that has learnt the rows at the places `known` sees it."""
+        rows, learnt = self.train.take(waiting), self.train.take(known)
         margins = model.margins(rows.texts, rows.tokens, rows.vectors)
-        return Queue(rows, margins, model.probabilities(margins))
+        return Queue(rows, Known(learnt.texts, learnt.vectors), margins, model.probabilities(margins))
 
     def learnt(self, places: Places, labels: npt.NDArray[np.str_]) -> Classifier:
         """A classifier of the rows at the places, with the labels that the oracle gave."""

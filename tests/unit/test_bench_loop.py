@@ -8,6 +8,7 @@ import pytest
 
 from bench import loop
 from bench.labelled import Labelled
+from chatbot_assets.feedback.ordering import Known
 
 INTENTS = np.array(["on", "off", "buy"] * 20)
 
@@ -15,7 +16,8 @@ INTENTS = np.array(["on", "off", "buy"] * 20)
 def waiting(texts: list[str], shares: list[list[float]]) -> loop.Queue:
     count = len(texts)
     rows = Labelled(texts, [text.split() for text in texts], np.eye(count, dtype=np.float32), INTENTS[:count])
-    return loop.Queue(rows, np.log(np.array(shares, np.float32)), np.array(shares, np.float32))
+    known = Known(["good morning"], np.ones((1, count), np.float32) / np.float32(count**0.5))
+    return loop.Queue(rows, known, np.log(np.array(shares, np.float32)), np.array(shares, np.float32))
 
 
 def test_each_row_is_known_from_the_start_or_comes_once() -> None:

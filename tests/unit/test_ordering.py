@@ -1,10 +1,12 @@
 """What comes first in the review queue."""
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatbot_assets.feedback.ordering import ExpectedValue, Waiting
+from chatbot_assets.feedback.ordering import ExpectedValue, Known, Waiting
 
 
 def waiting(
@@ -69,6 +71,17 @@ def test_any_texts_get_finite_priorities_not_below_0(rows: list[tuple[str, float
     priorities = ExpectedValue(first=4, candidates=6, audience=8)(waits)
     assert priorities.shape == (len(rows),) and np.isfinite(priorities).all() and (priorities >= 0).all()
     assert np.array_equal(priorities, ExpectedValue(first=4, candidates=6, audience=8)(waits))
+
+
+def test_what_is_like_something_learnt_waits_for_what_is_new() -> None:
+    waits = waiting([[1, 0], [0, 1]], [0.9, 0.8], texts=["open the gate", "buy bread"])
+    assert ranking(waits) == [0, 1]
+    assert ranking(replace(waits, known=Known(["open the gates"], np.array([[1, 0]], np.float32)))) == [1, 0]
+
+
+def test_nothing_learnt_changes_nothing() -> None:
+    waits = waiting(APART, [0.2, 0.9, 0.5, 0.7])
+    assert ranking(replace(waits, known=Known([], np.zeros((0, 4), np.float32)))) == ranking(waits)
 
 
 def test_beyond_the_first_places_the_rest_follows_behind_them_by_weight() -> None:
