@@ -1,5 +1,7 @@
 """Labelled rows as a bot would see them: normalised, in tokens, encoded; and how well its classifier learns them."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,21 +49,35 @@ class Labelled:
 
 
 class Language:
-    """A language's own normaliser, segmenter and classifier, and the encoder, with their defaults."""
+    """A language's own normaliser, segmenter and classifier, and the encoder, with their defaults.
 
-    def __init__(self, key: str) -> None:
-        self.key = key
+    Vectors are kept in the folder ``cache``, if one is given, and read from there when the same texts come again.
+    """
+
+    def __init__(self, key: str, cache: Path | None = None) -> None:
+        self.key, self._cache = key, cache
         defaults = language_defaults(key)
         process = defaults["process"]
         self._normalise = ModuleRef.model_validate(process["normaliser"]).load()
         self._segment = ModuleRef.model_validate(process["segmenter"]).load()
-        self._encoder = Embed().encoder.load()
+        encoder = Embed().encoder
+        self._encoder, self._encoder_name = encoder.load(), encoder.model_dump_json()
         self.classifier: IntentLearner = Train.model_validate(defaults.get("train", {})).classifier.load()
 
     def rows(self, texts: Sequence[str], intents: Sequence[str]) -> Labelled:
         """The texts as a bot of this language sees them."""
         normal = [self._normalise(text) for text in texts]
-        return Labelled(normal, self._segment(normal), self._encoder.encode(normal), np.array(intents, np.str_))
+        return Labelled(normal, self._segment(normal), self._encode(normal), np.array(intents, np.str_))
+
+    def _encode(self, texts: Sequence[str]) -> Floats:
+        if self._cache is None:
+            return np.asarray(self._encoder.encode(texts), np.float32)
+        named = json.dumps([self._encoder_name, *texts])
+        file = self._cache / f"vectors-{hashlib.sha256(named.encode()).hexdigest()[:32]}.npy"
+        if not file.is_file():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            np.save(file, np.asarray(self._encoder.encode(texts), np.float32))
+        return np.asarray(np.load(file))
 
 
 @dataclass(frozen=True)
@@ -74,9 +90,12 @@ class Data:
     dev: Labelled
 
     @classmethod
-    def read(cls, folder: Path, rows: int | None = None) -> "Data":
-        """Reads `train.jsonl` (evenly thinned to `rows`, if given) and `dev.jsonl`, without the rows of no intent."""
-        language = Language(language_of(folder))
+    def read(cls, folder: Path, rows: int | None = None, cache: Path | None = None) -> "Data":
+        """Reads `train.jsonl` (evenly thinned to `rows`, if given) and `dev.jsonl`, without the rows of no intent.
+
+        Vectors are kept in the folder `cache`, if one is given.
+        """
+        language = Language(language_of(folder), cache)
         found = [
             language.rows([row["text"] for row in part], [row["intent"] for row in part])
             for part in (thinned(_labelled(folder / TRAIN), rows), _labelled(folder / DEV))

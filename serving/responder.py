@@ -84,6 +84,11 @@ class Responder:
             self._confidence = Confidence(**manifest["confidence"])
             self._column = {intent: column for column, intent in enumerate(self._classifier.intents)}
 
+    @property
+    def learnt(self) -> tuple[Sequence[str], NDArray[np.float32]]:
+        """The texts with an intent that the model has learnt, normalised, and their sentence vectors."""
+        return self._known.texts[: len(self._known.vectors)], self._known.vectors
+
     def encoded_by(self, encoder: Encoder) -> "Responder":
         """The same model, asked by way of another encoder."""
         other = copy.copy(self)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from chatbot_assets.bot import Bot
-from chatbot_assets.feedback.ordering import Floats
+from chatbot_assets.feedback.ordering import Floats, Known
 from chatbot_assets.feedback.queue import Ask
 from chatbot_assets.process.decisions import MODIFY, SERVED, Decided
 from resources.metering import timed
@@ -20,8 +20,7 @@ def asking(responder: "Responder", deployed: dict[str, Any], bot: Bot) -> Ask:
     ``deployed`` is the configuration that the model was deployed with: when it prepares texts in another way, they are
     prepared anew.
     """
-    now = bot.effective()
-    alike = deployed["process"] == now["process"] and deployed["embed"] == now["embed"]
+    alike = _prepared_alike(deployed, bot)
 
     def ask(texts: Sequence[str], vectors: Floats) -> "Sequence[Reply]":
         with timed("review.ask", len(texts)):
@@ -30,6 +29,16 @@ def asking(responder: "Responder", deployed: dict[str, Any], bot: Bot) -> Ask:
             return responder.respond_prepared(texts, bot.process.segmenter.load()(texts), vectors)
 
     return ask
+
+
+def known_to(responder: "Responder", deployed: dict[str, Any], bot: Bot) -> Known | None:
+    """What a live model has learnt; None when the bot's configuration prepares or encodes texts in another way now."""
+    return Known(*responder.learnt) if _prepared_alike(deployed, bot) else None
+
+
+def _prepared_alike(deployed: dict[str, Any], bot: Bot) -> bool:
+    now = bot.effective()
+    return bool(deployed["process"] == now["process"] and deployed["embed"] == now["embed"])
 
 
 @dataclass(frozen=True)

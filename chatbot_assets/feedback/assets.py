@@ -1,14 +1,15 @@
 """Declares ``review_queue``, and the tables that the chat service and reviewers write and Dagster only observes."""
 
 from collections import Counter
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
 
 from chatbot_assets.delta_asset import Stage, asset_properties, delta_asset
 from chatbot_assets.deploy.record import live_deployment
-from chatbot_assets.feedback.asking import asking
-from chatbot_assets.feedback.queue import Ask, encoding, queue_rows, triaged_turns
+from chatbot_assets.feedback.asking import asking, known_to
+from chatbot_assets.feedback.queue import encoding, queue_rows, triaged_turns
 from chatbot_assets.process.decisions import COLUMNS, in_force
 from chatbot_assets.tables import CONVERSATIONS, REVIEW_DECISIONS, REVIEW_QUEUE, SHADOW_ANSWERS, Table
 from chatbot_assets.train.manifest import ModelFormatError
@@ -51,7 +52,7 @@ def _compute(stage: Stage) -> Change:
         normalise=stage.bot.process.normaliser.load(),
         encode=encoding(encoder, _encoded_before(stage)),
         order=review.order.load(),
-        ask=_live(stage),
+        **_live(stage),
     )
     staged = stage.table.stage_arrow(pa.Table.from_pylist(rows, stage.table.table.schema)) if rows else ()
     kinds = Counter(row["kind"] for row in rows)
@@ -63,8 +64,8 @@ def _compute(stage: Stage) -> Change:
     )
 
 
-def _live(stage: Stage) -> Ask | None:
-    """The live model; None when there is none, or this release cannot read it.
+def _live(stage: Stage) -> dict[str, Any]:
+    """The live model as ``queue_rows`` takes it; nothing when there is none, or this release cannot read it.
 
     It is no input of the queue: which turns wait does not depend on it, but in which order.
     """
@@ -72,13 +73,17 @@ def _live(stage: Stage) -> Ask | None:
 
     live = live_deployment(stage.lake.table(stage.bot.key, "deployments"))
     if live is None:
-        return None
+        return {}
     try:
         folder = unpack(stage.lake.table(stage.bot.key, "models"), live.model_id, stage.home.cache)
-        return asking(Responder(folder, live.served_config), live.config, stage.bot)
+        responder = Responder(folder, live.served_config)
+        return {
+            "ask": asking(responder, live.config, stage.bot),
+            "learnt": known_to(responder, live.config, stage.bot),
+        }
     except (LakeError, ModelFormatError, ValueError) as error:
         stage.warn(f"the queue is ordered by what the bot knew when it served the turns: {error}")
-        return None
+        return {}
 
 
 def _encoded_before(stage: Stage) -> pa.Table | None:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from chatbot_assets.embed.vectors import pack_vectors, unpack_vectors
 from chatbot_assets.feedback.grouping import groups_of
-from chatbot_assets.feedback.ordering import Floats, Order, Waiting
+from chatbot_assets.feedback.ordering import Floats, Known, Order, Waiting
 from chatbot_assets.feedback.triage import Triage
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.process.decisions import SERVED, Decided
@@ -84,6 +84,7 @@ def queue_rows(
     encode: Callable[[Sequence[str]], Floats],
     order: Order,
     ask: Ask | None = None,
+    learnt: Known | None = None,
 ) -> list[Row]:
     """Rows of ``review_queue`` by their ids, of the triaged turns that no decision settles.
 
@@ -97,6 +98,7 @@ def queue_rows(
         encode: the sentence vectors of normalised texts.
         order: what a decision on each group is worth.
         ask: the live model, which may have learnt since; without one the doubt is that of the model that served.
+        learnt: what the live model has learnt.
     """
     settled = {turn_id: one for turn_id, one in decided.items() if one.source == SERVED and one.is_settled}
     waiting = sorted((turn for turn in turns if turn["turn_id"] not in settled), key=lambda turn: str(turn["turn_id"]))
@@ -122,7 +124,7 @@ def queue_rows(
         replies = ask(names.tolist(), vectors)
         doubts = np.array([doubt([asdict(one) for one in reply.candidates]) for reply in replies], np.float32)
     with timed("review.order", len(names)):
-        priorities = order(Waiting(vectors, doubts, counts.astype(np.float32), urgencies))
+        priorities = order(Waiting(names.tolist(), vectors, doubts, counts.astype(np.float32), urgencies, learnt))
     cells = pack_vectors(vectors).to_pylist()
     return [
         {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from small_bot import KEY, Refreshed, SmallBot, row, small_rows
 
+from chatbot_assets.feedback.asking import known_to
 from chatbot_assets.languages import language_defaults
 from chatbot_assets.modules import ModuleRef
 from chatbot_assets.train.rows import TrainingRows
@@ -53,6 +54,17 @@ def test_an_answer_does_not_depend_on_the_texts_that_are_asked_with_it(responder
         alone = responder.respond([text])[0]
         assert (alone.intent, alone.category, alone.answer) == (reply.intent, reply.category, reply.answer)
         assert alone.score == pytest.approx(reply.score, abs=1e-3)
+
+
+def test_what_it_has_learnt_is_told_as_long_as_texts_are_prepared_in_the_same_way(
+    first: tuple[SmallBot, Refreshed], responder: Responder
+) -> None:
+    bot = first[0].bot
+    known = known_to(responder, bot.effective(), bot)
+    assert known is not None and "tell me about parcel" in known.texts
+    assert known.vectors.shape[0] == len(known.texts)
+    assert np.allclose(np.linalg.norm(known.vectors, axis=1), 1, atol=1e-3)
+    assert known_to(responder, {**bot.effective(), "embed": {"encoder": {"use": "another"}}}, bot) is None
 
 
 def test_writing_and_spacing_that_the_normaliser_levels_make_no_difference(responder: Responder) -> None:

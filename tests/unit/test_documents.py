@@ -10,6 +10,7 @@ import pytest
 
 from chatbot_assets.bot import Bot
 from chatbot_assets.cli import main
+from chatbot_assets.feedback.ordering import ExpectedValue
 from chatbot_assets.modules import ModuleRef, Section
 from chatbot_assets.quality.declarations import CHECKS
 from chatbot_assets.tables import TABLES, Table
@@ -48,6 +49,8 @@ def yaml_keys(model: type[Section], place: str = "") -> Iterator[str]:
         yield from (name for name in yaml_keys(LinearIntents, "train.classifier.with.") if name != PART)
     if place == "validate.":
         yield from yaml_keys(NoWorseThanChampion, "validate.gate.with.")
+    if place == "review.":
+        yield from yaml_keys(ExpectedValue, "review.order.with.")
 
 
 def slug(heading: str) -> str:
