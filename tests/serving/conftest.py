@@ -4,15 +4,12 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from payloads import PAYLOAD, PAYLOAD_NAME
 from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first, small_rows, wait_for
 
 from serving.app import create_app
 from serving.tokens import ensure_tokens
 
-PAYLOAD = "<img src=x onerror=alert(1)><script>alert(2)</script>"
-"""What must be shown as text wherever somebody could bring it in."""
-PAYLOAD_NAME = "<img src=x onerror=alert(3)>"
-"""The same as a file's name, which holds no slash."""
 __all__ = ["bot", "client", "configured", "first", "headers", "served", "tokens"]
 
 

@@ -11,10 +11,10 @@ from urllib.parse import quote
 
 import pytest
 import schemathesis
-from conftest import PAYLOAD, PAYLOAD_NAME
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from payloads import PAYLOAD, PAYLOAD_NAME
 from service import running
 from small_bot import KEY, OTHER, SECRET, SmallBot, wait_for
 from test_pages import OWN, csrf
