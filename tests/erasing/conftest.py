@@ -1,16 +1,14 @@
 """Gives the tests of this folder a bot that knows a person, and what it is after they were forgotten."""
 
-from pathlib import Path
-
 import pytest
 from fastapi.testclient import TestClient
 from known_person import MARK, SUBJECT, Erased, Known, chat, erase, made_known, shown
-from small_bot import KEY, Refreshed, SmallBot, bot, configured, first, wait_for
+from small_bot import KEY, Refreshed, SmallBot, bot, first, wait_for
 
 from serving.app import create_app
 from serving.people.directory import Directory
 
-__all__ = ["bot", "configured", "erased", "first", "known", "knows"]
+__all__ = ["bot", "commanded", "erased", "first", "knows"]
 
 
 @pytest.fixture(scope="session")
@@ -41,9 +39,8 @@ def erased(knows: Known, tmp_path_factory: pytest.TempPathFactory) -> Erased:
 
 
 @pytest.fixture
-def known(knows: Known, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Known:
-    """A copy of the bot that knows the person, for commands too."""
-    copy = knows.copy(tmp_path / "known")
-    monkeypatch.setenv("CHATBOT_HOME", str(copy.bot.home.root))
-    monkeypatch.setenv("CHATBOT_BOTS", str(copy.bot.home.bots))
-    return copy
+def commanded(bot: SmallBot, monkeypatch: pytest.MonkeyPatch) -> SmallBot:
+    """A refreshed bot of the test's own that commands work on."""
+    monkeypatch.setenv("CHATBOT_HOME", str(bot.home.root))
+    monkeypatch.setenv("CHATBOT_BOTS", str(bot.home.bots))
+    return bot

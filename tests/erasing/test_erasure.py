@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -165,25 +164,29 @@ def test_all_checks_of_all_tables_hold_afterwards(erased: Erased) -> None:
 
 
 KILLED = """
-import importlib, os, signal, sys
+import os, signal, sys
 from pathlib import Path
 from known_person import erase
 from small_bot import SmallBot
+from chatbot_assets.erasing import history, sources
 
-module = importlib.import_module("chatbot_assets.erasing." + sys.argv[2])
-setattr(module, sys.argv[3], lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-erase(SmallBot(Path(sys.argv[1])))
+for module, place in ((sources, "amend_decisions"), (history, "trim_log")):
+    child = os.fork()
+    if not child:
+        setattr(module, place, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        erase(SmallBot(Path(sys.argv[1])))
+        os._exit(0)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
 """
-"""Ends an erasure as a machine that stops does: where it would call a function."""
+"""Ends two erasures as a machine that stops does: where they would call a function, before and after the refresh."""
 
 
 def test_an_erasure_that_was_killed_twice_is_finished_by_asking_again(knows: Known, tmp_path: Path) -> None:
     bot = knows.copy(tmp_path / "killed").bot
     folders = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests", PROJECT / "tests/erasing")))
-    for module, place in (("sources", "amend_decisions"), ("history", "trim_log")):
-        child = [sys.executable, "-c", KILLED, str(bot.root), module, place]
-        assert subprocess.run(child, env=os.environ | {"PYTHONPATH": folders}).returncode == -signal.SIGKILL
-        assert places(bot.home.root)
+    environment = os.environ | {"PYTHONPATH": folders}
+    subprocess.run([sys.executable, "-c", KILLED, str(bot.root)], env=environment, check=True)
+    assert places(bot.home.root)
     receipt = erase(bot)
     assert receipt["complete"] and places(bot.home.root) == []
     assert receipt["found"]["served_turns"] == 5, "what was found at first is told at last"
@@ -204,5 +207,5 @@ def test_a_dry_run_changes_nothing_and_says_what_would_go(knows: Known, erased: 
 
 def test_somebody_whom_nobody_knows_is_erased_without_a_change(bot: SmallBot) -> None:
     before = bot.logs()
-    receipt = erase(bot, "nobody-knows-me-1")
+    receipt = erase(bot, "nobody-knows-me-1", refresh=lambda: None)
     assert receipt["complete"] and receipt["found"]["tables"] == {} and bot.logs() == before
