@@ -60,7 +60,7 @@ class Effect:
 class Forecast:
     """A stand-in for the classifier of n known rows, and the texts that it is asked; may be used from several threads.
 
-    Making one takes seconds for ten thousand rows and as many texts; each :meth:`of` then takes milliseconds.
+    Making one takes a second for ten thousand rows and two thousand texts; each :meth:`of` then takes milliseconds.
     """
 
     def __init__(self, vectors: Floats, intents: Sequence[str], asked: Asked) -> None:
