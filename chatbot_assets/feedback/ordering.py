@@ -3,22 +3,17 @@
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
 from chatbot_assets.modules import Section
-from chatbot_assets.train.features import NgramConfig, NgramVectorizer
-
-if TYPE_CHECKING:
-    from scipy.sparse import csr_matrix
 
 Floats = npt.NDArray[np.float32]
-RESULT_LIBRARIES = ["numpy", "scipy"]
-NGRAMS = NgramConfig(word_weight=0.5**0.5, char_weight=0.5**0.5)
-"""Those of the classifier, words and letters alike, in rows of length 1."""
+RESULT_LIBRARIES = ["numpy"]
 BLOCK = 1_000
 """Learnt texts that are compared at once."""
 
@@ -86,18 +81,22 @@ class ExpectedValue(Section):
         weights = np.asarray(waiting.urgencies * waiting.doubts * np.sqrt(waiting.counts), np.float32)
         if not len(weights):
             return weights
+        # SciPy is loaded when a queue is ordered, not with the definitions.
+        from chatbot_assets.feedback.nearness import Compared, vectorizer_of
+
         by_weight = np.argsort(-weights, kind="stable")[: max(self.audience, self.candidates)]
         candidates = by_weight[: self.candidates]
         texts = [waiting.texts[place] for place in by_weight]
-        ngrams = NgramVectorizer.fit(texts, _words(texts), NGRAMS)
-        audience = _Rows.of(texts, waiting.vectors[by_weight], ngrams)
-        nearness = self._nearness(audience.part(0, len(candidates)), audience)
+        vectorizer = vectorizer_of(texts)
+        audience = Compared.of(texts, waiting.vectors[by_weight], vectorizer)
+        near = partial(Compared.nearness, others=audience, spelling=self.spelling, floor=self.floor)
+        nearness = near(audience.part(0, len(candidates)))
         covered = np.zeros(len(by_weight), np.float32)
-        if waiting.known is not None and self.learnt:
+        if waiting.known is not None:
             step = len(waiting.known.texts) // self.known + 1
-            learnt = _Rows.of(waiting.known.texts[::step], waiting.known.vectors[::step], ngrams)
-            for start in range(0, len(learnt.vectors), BLOCK):
-                nearest = self._nearness(learnt.part(start, start + BLOCK), audience).max(0)
+            known = Compared.of(waiting.known.texts[::step], waiting.known.vectors[::step], vectorizer)
+            for start in range(0, len(known.vectors), BLOCK):
+                nearest = near(known.part(start, start + BLOCK)).max(0)
                 np.maximum(covered, np.float32(self.learnt) * nearest, out=covered)
         gains = _greedy_gains(nearness, weights[by_weight], covered, self.first)
         picked = gains >= 0
@@ -105,32 +104,6 @@ class ExpectedValue(Section):
         priorities = weights * np.float32(behind / max(float(weights.max()), 1e-9))
         priorities[candidates[picked]] = gains[picked]
         return priorities
-
-    def _nearness(self, rows: "_Rows", others: "_Rows") -> Floats:
-        """How near m rows are to each of n others; (m, n) from 0 to 1."""
-        common = (rows.ngrams @ others.ngrams.T).toarray()
-        mixed = self.spelling * common + (1 - self.spelling) * (rows.vectors @ others.vectors.T)
-        return np.asarray(np.maximum(mixed - self.floor, 0) / (1 - self.floor), np.float32)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """Texts as the classifier reads them: rows of n-grams, each of length 1, and sentence vectors."""
-
-    ngrams: "csr_matrix"
-    vectors: Floats
-
-    @classmethod
-    def of(cls, texts: Sequence[str], vectors: Floats, ngrams: NgramVectorizer) -> "_Rows":
-        return cls(ngrams.transform(texts, _words(texts)), vectors)
-
-    def part(self, start: int, stop: int) -> "_Rows":
-        return _Rows(self.ngrams[start:stop], self.vectors[start:stop])
-
-
-def _words(texts: Sequence[str]) -> list[list[str]]:
-    """What stands between blanks; letter n-grams do the rest where a language writes none."""
-    return [text.split() for text in texts]
 
 
 def _greedy_gains(nearness: Floats, weights: Floats, covered: Floats, picks: int) -> Floats:
