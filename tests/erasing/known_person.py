@@ -230,6 +230,7 @@ def shown(client: TestClient, turn_id: str) -> dict[str, str]:
         f"/review?bot={KEY}&kind=failed&period=all",
         f"/review?bot={KEY}&state=modified&period=all",
         f"/review/{KEY}/known?search=complaint",
+        f"/service/{KEY}",
         f"/review/{KEY}/turns/{turn_id}",
         f"/bots/{KEY}/turns/{turn_id}",
         f"/v1/bots/{KEY}/turns/{turn_id}/explain",
