@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -48,9 +49,9 @@ def browser(settings: Settings, home: Home) -> Iterator[TestClient]:
         yield found
 
 
-def sent_back(browser: TestClient) -> str:
+def sent_back(browser: TestClient, asked: str = "") -> str:
     """The address at which the provider sends somebody back who has signed in there."""
-    begun = browser.get("/sign-in/oidc", follow_redirects=False)
+    begun = browser.get(f"/sign-in/oidc{asked}", follow_redirects=False)
     assert begun.status_code == 303
     at_provider = httpx.get(begun.headers["location"], follow_redirects=False)
     return at_provider.headers["location"]
@@ -71,6 +72,17 @@ def test_somebody_whom_the_provider_knows_comes_in_with_the_roles_of_their_claim
     assert "kim@acme.example" in account and "reviewer" in account and "administrator" not in account
     (entry,) = AuditLog(home.root, "acme").entries()
     assert (entry["event"], entry["actor"], entry["how"]) == ("sign_in", "kim@acme.example", "oidc")
+
+
+@pytest.mark.parametrize(
+    ("asked", "address"),
+    [("/review?bot=acme.faq&kind=failed", "/review?bot=acme.faq&amp;kind=failed"), ("//evil.example", "/")],
+)
+def test_single_sign_on_leads_to_the_page_that_was_asked_for_and_to_no_other_site(
+    browser: TestClient, asked: str, address: str
+) -> None:
+    way = sent_back(browser, f"?next={quote(asked, safe='')}")
+    assert f'content="0;url={address}"' in browser.get(way, follow_redirects=False).text
 
 
 def test_a_way_back_works_once_and_in_the_browser_that_began(browser: TestClient, home: Home) -> None:
