@@ -323,8 +323,8 @@ def _key_of(log: Path) -> str:
 
 
 def _had_users(log: Path) -> float:
-    """When the bot's last turns were written; 0 when it never had users."""
+    """When the bot's last turns were written; 0 when it never had users, or nobody can tell."""
     try:
         return (log.parent.parent / CONVERSATIONS.name / "_delta_log").stat().st_mtime
-    except FileNotFoundError:
+    except OSError:
         return 0.0
