@@ -31,6 +31,17 @@ os.environ.setdefault(
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _same_home_for_others() -> Iterator[None]:
+    """What a command said in this process about where its home is does not reach the tests of other files."""
+    names = ("CHATBOT_HOME", "CHATBOT_BOTS", "DAGSTER_HOME")
+    before = {name: os.environ[name] for name in names if name in os.environ}
+    yield
+    for name in names:
+        os.environ.pop(name, None)
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def engine() -> SparkEngine:
     """The engine under test (Sail unless ``CHATBOT_TEST_ENGINE`` names another), started once."""

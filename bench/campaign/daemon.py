@@ -1,16 +1,14 @@
 """Dagster's daemon as a process that can be killed, and what its storage says about runs."""
 
-import os
 import signal
 import subprocess
-from contextlib import suppress
 from typing import Any
 
 from bench.platform import Platform, end
 from chatbot_assets.commands.dagster_home import prepare_dagster_home
 from chatbot_assets.jobs import BOT_TAG
 from resources.environment import PROJECT
-from resources.metering import PROC
+from resources.processes import descendants, kill
 
 
 class Daemon:
@@ -45,8 +43,8 @@ class Daemon:
             if status == "STARTED":
                 self.killed.add(run_id)
         assert self._process is not None
-        for pid in _descendants(self._process.pid):
-            _kill(pid)
+        for pid in descendants(self._process.pid):
+            kill(pid)
         end(self._process, signal.SIGKILL)
 
     def kill_run(self, key: str) -> bool:
@@ -54,8 +52,8 @@ class Daemon:
         processes = self._processes(key)
         for run_id, pid in processes:
             self.killed.add(run_id)
-            for child in [*_descendants(pid), pid]:
-                _kill(child)
+            for child in [*descendants(pid), pid]:
+                kill(child)
         return bool(processes)
 
     def forget(self, key: str) -> int:
@@ -76,8 +74,8 @@ class Daemon:
 
     def stop(self) -> None:
         assert self._process is not None
-        for pid in _descendants(self._process.pid):
-            _kill(pid)
+        for pid in descendants(self._process.pid):
+            kill(pid)
         end(self._process, signal.SIGKILL)
 
     def _instance(self) -> Any:
@@ -100,23 +98,3 @@ class Daemon:
                         found.append((run.run_id, int(str(said.metadata["pid"].value))))
                         break
         return found
-
-
-def _descendants(root: int) -> list[int]:
-    parents = {}
-    for folder in PROC.glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    found, waiting = [], [root]
-    while waiting:
-        children = [pid for pid, parent in parents.items() if parent == waiting[0]]
-        found += children
-        waiting = waiting[1:] + children
-    return found
-
-
-def _kill(pid: int) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

@@ -22,6 +22,7 @@ from chatbot_assets.commands.doctor import port_is_free
 from chatbot_assets.deploy.record import live_deployment
 from resources.environment import PROJECT, SERVICE_URL, Home
 from resources.lakehouse import Lake
+from resources.processes import descendants, is_there, kill
 from serving.origin import Origin
 from serving.pages.people import link_address
 from serving.people.directory import Directory, first_administrator
@@ -31,6 +32,8 @@ from serving.tokens import TOKENS_FILE, ensure_tokens, load_tokens
 DEMO_TENANT = "demo"
 LOOK_SECONDS = 1.0
 STOP_SECONDS = 20
+ORPHAN_SECONDS = 3.0
+"""How long what they had started may take to end once they have."""
 START_SECONDS = 180
 LOG_BYTES = 10_000_000
 
@@ -230,6 +233,7 @@ def _state_of(home: Home, lake: Lake, key: str) -> str:
 
 
 def _stop(children: dict[str, Any]) -> None:
+    below = {pid for child in children.values() for pid in descendants(child.pid)}
     for child in children.values():
         if child.poll() is None:
             os.killpg(child.pid, signal.SIGINT)
@@ -239,6 +243,12 @@ def _stop(children: dict[str, Any]) -> None:
             child.wait(max(0.1, until - time.monotonic()))
         except subprocess.TimeoutExpired:
             os.killpg(child.pid, signal.SIGKILL)
+    # Dagster's code servers have sessions of their own, and outlive a daemon that ends while it starts one.
+    until = time.monotonic() + ORPHAN_SECONDS
+    while (left := [pid for pid in below if is_there(pid)]) and time.monotonic() < until:
+        time.sleep(0.05)
+    for pid in left:
+        kill(pid)
 
 
 def _say(line: str) -> None:
