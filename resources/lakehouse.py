@@ -396,6 +396,21 @@ class LakeTable:
         """The data files, relative to the table, that hold the rows of a version."""
         return [path for path, _ in self._active_files(version)]
 
+    def file_bounds(self, column: str) -> list[tuple[str, Any, Any]]:
+        """Each data file of the newest version with a column's smallest and largest value in it.
+
+        As Delta's log keeps them, with times cut to milliseconds; None where it does not tell.
+        """
+        if self.last() is None:
+            return []
+        actions = self._add_actions()
+        unknown = [None] * actions.num_rows
+        smallest, largest = (
+            actions.column(name).to_pylist() if name in actions.column_names else unknown
+            for name in (f"min.{column}", f"max.{column}")
+        )
+        return list(zip(_paths(actions), smallest, largest, strict=True))
+
     def file_sizes(self) -> dict[str, int]:
         """Size in bytes of each data file of the newest version, by its path below the table's folder."""
         return dict(self._active_files())
@@ -592,9 +607,12 @@ class LakeTable:
                     elif "add" in action:
                         files[unquote(action["add"]["path"])] = action["add"]["size"]
             return list(files.items())
-        actions = pa.RecordBatchReader.from_stream(self._delta(version).get_add_actions(flatten=True)).read_all()
-        paths = actions.column("path").to_pylist()
-        return list(zip(map(unquote, paths), actions.column("size_bytes").to_pylist(), strict=True))
+        actions = self._add_actions(version)
+        return list(zip(_paths(actions), actions.column("size_bytes").to_pylist(), strict=True))
+
+    def _add_actions(self, version: int | None = None) -> pa.Table:
+        """A row for each data file of a version, with what the log tells of its rows."""
+        return pa.RecordBatchReader.from_stream(self._delta(version).get_add_actions(flatten=True)).read_all()
 
     # -- committing ---------------------------------------------------------------------------------------------
 
@@ -722,6 +740,11 @@ class LakeTable:
     def _discard(self, files: Iterable[StagedFile]) -> None:
         for folder in {(self.path / file.path).parent for file in files}:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _paths(actions: pa.Table) -> list[str]:
+    """The data files' paths below the table's folder."""
+    return [unquote(path) for path in actions.column("path").to_pylist()]
 
 
 def _may_hold(group: Any, column: str, values: Sequence[str]) -> bool:

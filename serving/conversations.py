@@ -10,9 +10,7 @@ import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from resources.lakehouse import LakeTable, with_progress
@@ -115,17 +113,9 @@ class Conversations:
         return None
 
     def _files_with(self, turn_id: str) -> Iterator[str]:
-        from deltalake import DeltaTable
-
-        if self._table.last() is None:
-            return
-        actions = DeltaTable(str(self._table.path)).get_add_actions(flatten=True)
-        files = pa.RecordBatchReader.from_stream(actions).read_all()
-        if {"min.turn_id", "max.turn_id"} <= set(files.column_names):
-            smallest, largest = files.column("min.turn_id"), files.column("max.turn_id")
-            may = pc.and_kleene(pc.less_equal(smallest, turn_id), pc.greater_equal(largest, turn_id))
-            files = files.filter(pc.fill_null(may, True))
-        yield from map(unquote, files.column("path").to_pylist())
+        for path, smallest, largest in self._table.file_bounds("turn_id"):
+            if (smallest is None or smallest <= turn_id) and (largest is None or turn_id <= largest):
+                yield path
 
     def _add_missing_columns(self) -> None:
         """Gives a table of an earlier release the columns that it lacks; its rows hold null there."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
-from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -133,18 +132,10 @@ def turns_since(served: LakeTable, since: datetime, columns: Sequence[str] = COL
 
 
 def _files_since(served: LakeTable, since: datetime) -> Iterator[str]:
-    """The files that may hold rows from a moment on, by the last ``served_at`` that Delta's log keeps for each."""
-    from deltalake import DeltaTable
-
-    if served.last() is None:
-        return
-    actions = DeltaTable(str(served.path)).get_add_actions(flatten=True)
-    files = pa.RecordBatchReader.from_stream(actions).read_all()
-    if "max.served_at" in files.column_names:
-        last = files.column("max.served_at")
-        start = pa.scalar(since - LOG_PRECISION, last.type)
-        files = files.filter(pc.fill_null(pc.greater_equal(last, start), True))
-    yield from map(unquote, files.column("path").to_pylist())
+    """The files that may hold rows from a moment on, by the last ``served_at`` of each."""
+    for path, _, last in served.file_bounds("served_at"):
+        if last is None or last >= since - LOG_PRECISION:
+            yield path
 
 
 def watch(lake: Lake, key: str, limits: Limits, actor: str, at: datetime | None = None) -> Watched:

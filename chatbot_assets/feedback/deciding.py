@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -229,29 +228,14 @@ def _texts_in(table: LakeTable, turn_ids: Sequence[str]) -> dict[str, str]:
 
 
 def _files_with(table: LakeTable, turn_ids: Sequence[str]) -> list[str]:
-    """The files that can hold the turns, by the smallest and largest turn that Delta's log keeps for each."""
+    """The files that can hold the turns, by the smallest and largest turn of each."""
     last = table.last()
-    ranges = _ranges.get(table.path, last.version if last else None, lambda: _read_ranges(table))
+    bounds = _bounds.get(table.path, last.version if last else None, lambda: table.file_bounds("turn_id"))
     ordered = sorted(turn_ids)
-    return [path for path, low, high in ranges if low is None or _any_between(ordered, low, high)]
+    return [path for path, low, high in bounds if low is None or high is None or _any_between(ordered, low, high)]
 
 
-_Range = tuple[str, str | None, str]
-_ranges: Remembered[list[_Range]] = Remembered()
-
-
-def _read_ranges(table: LakeTable) -> list[_Range]:
-    """Each data file with its smallest and largest turn; None where the log does not tell."""
-    from deltalake import DeltaTable
-
-    actions = DeltaTable(str(table.path)).get_add_actions(flatten=True)
-    files = pa.RecordBatchReader.from_stream(actions).read_all()
-    paths = [unquote(path) for path in files.column("path").to_pylist()]
-    if not {"min.turn_id", "max.turn_id"} <= set(files.column_names):
-        return [(path, None, "") for path in paths]
-    return list(
-        zip(paths, files.column("min.turn_id").to_pylist(), files.column("max.turn_id").to_pylist(), strict=True)
-    )
+_bounds: Remembered[list[tuple[str, Any, Any]]] = Remembered()
 
 
 def _any_between(ordered: Sequence[str], low: str, high: str) -> bool:

@@ -83,13 +83,6 @@ class DecisionLog:
                 return next(decided for decided in decided_of(row) if decided.turn_id == turn_id)
         return None
 
-    def in_force(self) -> dict[str, Decided]:
-        """The decision in force on each turn, by turn."""
-        kept = (
-            row for row in self._rows.values() if row["action"] != UNDO and row["decision_id"] not in self._undone_by
-        )
-        return {decided.turn_id: decided for row in in_order(kept) for decided in decided_of(row)}
-
     def history(self, turn_id: str) -> list[Row]:
         """All rows about a turn, the newest first."""
         return list(reversed(in_order(self._rows[name] for name in self._of_turn.get(turn_id, ()))))
