@@ -5,15 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from a_browser import needs_chromium
 from service import running
 from small_bot import KEY, SmallBot, bot, first
-from test_service_in_browser import CONTRAST, chromium, pytestmark, signed_in
+from test_service_in_browser import CONTRAST, signed_in
 
 from chatbot_assets.feedback.deciding import Decision, write_decision
 from serving.conversations import Conversations, new_turn_id
 from serving.people.directory import Directory
 
-__all__ = ["bot", "chromium", "first", "pytestmark"]
+__all__ = ["bot", "first"]
+pytestmark = needs_chromium
 
 BOXES = "all => all.map(one => one.getBoundingClientRect()).map(box => [box.height, box.right])"
 NAMES = "all => all.map(one => one.ariaLabel || one.labels?.[0]?.textContent || one.textContent)"

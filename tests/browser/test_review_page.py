@@ -1,12 +1,11 @@
 """The review page in a real browser: decided by key, foretold, taken back; and the same without JavaScript."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
+from a_browser import needs_chromium
 from service import running
 from small_bot import KEY, SmallBot, bot, first, wait_for
 
@@ -14,15 +13,8 @@ from serving.people.directory import Directory
 
 __all__ = ["bot", "first"]
 
-CHROMIUM = shutil.which("chromium")
 ASKED = ["What about the moon", "what about the moon?", "Which eels do you recommend", "Can I pay in shells"]
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and "browser" not in os.environ.get("CHATBOT_REQUIRE", ""),
-        reason="needs Debian's package chromium",
-    ),
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -47,17 +39,6 @@ def address(home: SmallBot, token: str) -> Iterator[str]:
         wait_for(lambda: home.table("conversations").last() and len(home.rows("conversations")) == len(ASKED))
         assert home.refresh(select=["review_queue"]).success
         yield found
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM, "CHATBOT_REQUIRE names browser, but there is no chromium; install Debian's package chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

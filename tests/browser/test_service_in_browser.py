@@ -1,13 +1,12 @@
 """The service page in a real browser: both languages, a phone, dark mode, the keyboard, and without a script."""
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from a_browser import needs_chromium
 from service import running
 from small_bot import KEY, SmallBot, bot, first
 
@@ -16,14 +15,7 @@ from serving.tokens import ensure_tokens
 
 __all__ = ["bot", "first"]
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and "browser" not in os.environ.get("CHATBOT_REQUIRE", ""),
-        reason="needs Debian's package chromium",
-    ),
-]
+pytestmark = needs_chromium
 NASTY = "<img src=x onerror=alert(1)>" + "unbroken" * 30
 CONTRAST = """element => {
   const channels = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(value => value / 255)
@@ -64,17 +56,6 @@ def address(home: SmallBot) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def token(home: SmallBot) -> str:
     return ensure_tokens(home.home.root / "tokens.json", {"acme"})["acme"]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM, "CHATBOT_REQUIRE names browser, but there is no chromium; install Debian's package chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def signed_in(chromium: Any, address: str, token: str, **own: Any) -> tuple[Any, list[str]]:

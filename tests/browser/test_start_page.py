@@ -1,11 +1,10 @@
 """The start page in a real browser, over a real service: signing in by link, a conversation, verdicts, a phone."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from a_browser import needs_chromium
 from service import running
 from small_bot import KEY, SmallBot, bot, first, small_rows, wait_for
 from unsure_bot import UNCLEAR, UNSURE, unsure_bot
@@ -14,14 +13,7 @@ from serving.tokens import ensure_tokens
 
 __all__ = ["bot", "first"]
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and "browser" not in os.environ.get("CHATBOT_REQUIRE", ""),
-        reason="needs Debian's package chromium",
-    ),
-]
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +35,6 @@ def address(home: SmallBot) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def token(home: SmallBot) -> str:
     return ensure_tokens(home.home.root / "tokens.json", {"acme"})["acme"]
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    assert CHROMIUM, "CHATBOT_REQUIRE names browser, but there is no chromium; install Debian's package chromium"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import functools
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,26 +14,20 @@ from typing import Any
 
 import httpx
 import pytest
+from a_browser import CHROMIUM, needs_chromium
 from small_bot import wait_for
 
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import PROJECT, Home
 
 KEY = "demo.home"
-CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
 START_SECONDS = 180
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and "browser" not in os.environ.get("CHATBOT_REQUIRE", ""),
-        reason="needs Debian's package chromium",
-    ),
-]
+pytestmark = needs_chromium
 
 
 def free_port() -> int:

@@ -1,0 +1,28 @@
+"""The system's Chromium, for tests of pages; without it they are skipped, unless ``CHATBOT_REQUIRE`` names browser."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+CHROMIUM = shutil.which("chromium")
+needs_chromium = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        CHROMIUM is None and "browser" not in os.environ.get("CHATBOT_REQUIRE", ""),
+        reason="needs Debian's package chromium",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    assert CHROMIUM, "CHATBOT_REQUIRE names browser, but there is no chromium; install Debian's package chromium"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
+        yield browser
+        browser.close()
