@@ -21,7 +21,8 @@ from bench.measured import run_measured
 from bench.pipeline import language_of, thinned
 from bench.platform import Platform, Service, wait_until
 from bench.report import Target, report
-from resources.metering import PROC, tree_bytes
+from resources.metering import tree_bytes
+from resources.processes import PROC
 
 SIZES = {"bench.small": 1_000, "bench.large": 10_000}
 SECONDS = {"bench.small": 30, "bench.large": 45}

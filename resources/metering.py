@@ -5,12 +5,12 @@ import os
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
-PROC = Path("/proc")
+from resources.processes import PROC, resident_pages
+
 SAMPLE_SECONDS = 0.2
 
 
@@ -112,42 +112,17 @@ class TreeMemory:
 def tree_bytes(root: int) -> int:
     """Resident bytes of a process and all its descendants; 0 when it is gone or there is no ``/proc``."""
     page = os.sysconf("SC_PAGE_SIZE")
-    return sum(pages * page for pages in _tree(root).values())
+    return sum(pages * page for pages in resident_pages(root).values())
 
 
 def tree_own_bytes(root: int) -> int:
     """As :func:`tree_bytes`, but a page that several processes share counts in each for its part alone (PSS)."""
     found = 0
-    for pid in _tree(root):
+    for pid in resident_pages(root):
         with contextlib.suppress(OSError):  # It ended meanwhile.
             lines = (PROC / str(pid) / "smaps_rollup").read_text(encoding="ascii").splitlines()
             found += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
     return found
-
-
-def _tree(root: int) -> dict[int, int]:
-    """The resident pages of a process and of all its descendants, by their ids."""
-    parents: dict[int, int] = {}
-    resident: dict[int, int] = {}
-    for folder in PROC.glob("[0-9]*"):
-        try:
-            # The name in the second field is in parentheses and may hold blanks: the rest is counted from its end.
-            fields = (folder / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        except OSError:
-            continue  # It ended meanwhile.
-        parents[int(folder.name)] = int(fields[1])
-        resident[int(folder.name)] = int(fields[21])
-    return {pid: pages for pid, pages in resident.items() if _descends(pid, root, parents)}
-
-
-def _descends(pid: int, root: int, parents: Mapping[int, int]) -> bool:
-    seen: set[int] = set()
-    while pid != root:
-        if pid not in parents or pid in seen:
-            return False
-        seen.add(pid)
-        pid = parents[pid]
-    return True
 
 
 def free_memory() -> int:
