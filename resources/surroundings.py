@@ -14,7 +14,7 @@ CPU_INFO = Path("/proc/cpuinfo")
 
 def surroundings() -> dict[str, dict[str, Any]]:
     """``libraries``: the version of each (Python's among them); ``hardware``: system, processor and usable cores."""
-    libraries = {"python": platform.python_version()} | {name: _version(name) for name in LIBRARIES}
+    libraries = {"python": platform.python_version()} | {name: library_version(name) for name in LIBRARIES}
     hardware = {
         "system": f"{platform.system()} {platform.machine()}",
         "processor": processor(),
@@ -39,7 +39,8 @@ def processor() -> str:
 
 
 @functools.cache
-def _version(library: str) -> str:
+def library_version(library: str) -> str:
+    """The installed version of a library; ``absent`` where there is none."""
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:

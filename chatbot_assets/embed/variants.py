@@ -5,12 +5,11 @@ measured once and kept in the cache; what a bot loses by one, ``chatbot_assets.v
 """
 
 import hashlib
-import importlib.metadata
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -18,7 +17,8 @@ import numpy as np
 from chatbot_assets.embed import REFERENCE
 from chatbot_assets.embed.encoders import Encoder, MultilingualEncoder
 from chatbot_assets.modules import ModuleRef
-from resources.surroundings import surroundings
+from resources import beside
+from resources.surroundings import library_version, surroundings
 
 AUTO = "auto"
 """Stands in a bot file for the variant that is chosen by measurement."""
@@ -81,20 +81,18 @@ def measured_speeds(encoder: ModuleRef, texts: Sequence[str]) -> dict[str, Speed
     names = [REFERENCE, *variants_of(reference)]
     if not texts or len(names) == 1:
         return {}
-    about = [encoder.key(encoder.version()), names, surroundings(), _version("onnxruntime")]
+    about = [encoder.key(encoder.version()), names, surroundings(), library_version("onnxruntime")]
     digest = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
     path = encoder_cache() / f"speeds-{digest}.json"
-    try:
-        return {name: Speed(**found) for name, found in json.loads(path.read_text(encoding="utf-8")).items()}
-    except (OSError, ValueError, TypeError):
-        made = {name: serving_encoder(encoder, name) for name in names}
-        had = {name: one for name, one in made.items() if name == REFERENCE or one is not reference}
-        speeds = _measure(had, texts)
+    with suppress(OSError, TypeError):
+        if kept := beside.read(path):
+            return {name: Speed(**found) for name, found in kept.items()}
+    made = {name: serving_encoder(encoder, name) for name in names}
+    had = {name: one for name, one in made.items() if name == REFERENCE or one is not reference}
+    speeds = _measure(had, texts)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps({name: asdict(speed) for name, speed in speeds.items()}), encoding="utf-8")
-        os.replace(beside, path)
+        beside.write(path, {name: asdict(speed) for name, speed in speeds.items()})
     except OSError as error:
         logger.warning("the speeds of the encoder's variants cannot be kept: %s", error)
     return speeds
@@ -136,13 +134,6 @@ def _onnx_variants(encoder: MultilingualEncoder) -> Variants:
         return lambda: OnnxEncoder(encoder, name)
 
     return {name: maker(name) for name in names}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 _made: dict[str, Encoder] = {}
