@@ -47,7 +47,7 @@ def clear_cache(home: Home, key: str, markers: Markers, models: set[str]) -> int
         if folder.name in models or any(holds_marker(path, markers) for path in _files(folder)):
             shutil.rmtree(folder, ignore_errors=True)
             removed += 1
-    queues = set((home.cache / "review").glob(f"{key}-*"))
+    queues = set((home.cache / "review").glob(f"{key}@*"))
     for path in _files(home.cache):
         if path.is_relative_to(home.cache / ENCODERS):
             continue

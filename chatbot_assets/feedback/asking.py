@@ -53,6 +53,11 @@ class Outcome:
     fixed: bool
 
 
+def has_outcome(decided: Decided) -> bool:
+    """Whether there is a right answer that the live model can be compared with: only of corrected served turns."""
+    return decided.action == MODIFY and decided.source == SERVED
+
+
 def outcomes(decided: Sequence[Decided], replies: "Sequence[Reply]") -> list[Outcome]:
     """Whether corrected turns are right now; ``replies`` are the live model's to the turns' texts.
 
@@ -71,5 +76,5 @@ def outcomes(decided: Sequence[Decided], replies: "Sequence[Reply]") -> list[Out
             and one.new_answer in (None, reply.answer),
         )
         for one, reply in zip(decided, replies, strict=True)
-        if one.action == MODIFY and one.source == SERVED
+        if has_outcome(one)
     ]

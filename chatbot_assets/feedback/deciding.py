@@ -33,6 +33,10 @@ class DecisionError(ValueError):
     """A decision that cannot be written; its text says what to do."""
 
 
+class AlreadyDecidedError(DecisionError):
+    """Somebody else was first; its text says who."""
+
+
 @dataclass(frozen=True)
 class Decision:
     """What a person decided on turns. ``modify`` gives the right intent, the right answer or both."""
@@ -117,7 +121,7 @@ def undo_decision(lake: Lake, key: str, decision_id: str, reviewer: str, reason:
         if undone is None or undone["action"] == UNDO:
             raise DecisionError(f"{key} has no decision {decision_id} that could be taken back")
         if before := log.undone_by(decision_id):
-            raise DecisionError(f"decision {decision_id} was already taken back by {before['reviewer']}")
+            raise AlreadyDecidedError(f"decision {decision_id} was already taken back by {before['reviewer']}")
         kept = {name: undone[name] for name in ("turn_ids", "texts", "source")}
         row = {"action": UNDO, "intent": None, "answer": None, "reviewer": reviewer, "reason": reason}
         identity = _identity(kept["turn_ids"], UNDO, reviewer, at)
@@ -257,7 +261,9 @@ def _check_undecided(log: DecisionLog, turn_ids: Sequence[str]) -> None:
     for turn_id in turn_ids:
         before = log.decided(turn_id)
         if before is not None and before.is_settled:
-            raise DecisionError(f"turn {turn_id} was already decided by {_told(before)}; use --again to decide anew")
+            raise AlreadyDecidedError(
+                f"turn {turn_id} was already decided by {_told(before)}; use --again to decide anew"
+            )
 
 
 def _told(before: Decided) -> str:

@@ -1,12 +1,12 @@
 """The days that figures are shown for, in one time zone, and how they are parted for a plot."""
 
-import functools
-import zoneinfo
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
+
+from serving.zones import all_zones, midnight
 
 PRESETS = {"today": 1, "7": 7, "30": 30}
 """Days up to and with today, by the preset's name."""
@@ -43,31 +43,17 @@ class Period:
 
     def edges(self) -> list[datetime]:
         """The moments that its parts begin at, and its end; a day of a clock change has 23 or 25 hours."""
-        end = self._midnight(self.last + timedelta(days=1))
+        end = midnight(self.last + timedelta(days=1), self.zone)
         if self.unit == "hour":
-            start = self._midnight(self.first)
+            start = midnight(self.first, self.zone)
             return [start + timedelta(hours=hour) for hour in range(int((end - start).total_seconds() // 3600))] + [end]
         step = timedelta(days=7 if self.unit == "week" else 1)
         days = []
         day = self.first
         while day <= self.last:
-            days.append(self._midnight(day))
+            days.append(midnight(day, self.zone))
             day += step
         return [*days, end]
-
-    def _midnight(self, day: date) -> datetime:
-        """In UTC, so that differences are true times."""
-        return datetime.combine(day, time(), self.zone).astimezone(UTC)
-
-
-@functools.cache
-def zone_names() -> tuple[str, ...]:
-    """The names of all time zones that are places, for somebody to choose from, and UTC."""
-    places = (name for name in zoneinfo.available_timezones() if "/" in name)
-    return (
-        "UTC",
-        *sorted(name for name in places if not name.startswith(("Etc/", "SystemV/", "US/", "posix", "right"))),
-    )
 
 
 def period_of(asked: Mapping[str, str], now: datetime) -> Period:
@@ -100,11 +86,6 @@ def _zone(name: str) -> ZoneInfo:
     if not name:
         return ZoneInfo("UTC")
     # Not ZoneInfo(name) by itself: it opens a file by that name.
-    if name not in _all_zones():
+    if name not in all_zones():
         raise PeriodError("zone")
     return ZoneInfo(name)
-
-
-@functools.cache
-def _all_zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())

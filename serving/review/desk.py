@@ -34,11 +34,15 @@ AROUND = 6
 """Turns of a conversation that are shown before and after one of them."""
 
 
-GONE = "somebody has decided on these rows already, or they are gone; look at the page again"
-
-
 class ChoiceError(ValueError):
     """A decision that was not filled in rightly; its text says what to do."""
+
+
+class GoneError(ChoiceError):
+    """Nothing of what was chosen waits any more."""
+
+    def __init__(self) -> None:
+        super().__init__("somebody has decided on these rows already, or they are gone; look at the page again")
 
 
 @dataclass(frozen=True)
@@ -82,6 +86,38 @@ class DecidedPage:
 
 
 @dataclass(frozen=True)
+class Decisions:
+    """The decisions of a bot that are in force, the newest first."""
+
+    newest_first: tuple[Decided, ...] = ()
+
+    def page(self, filters: Filters, now: datetime) -> DecidedPage:
+        """Those in the state that the filters name."""
+        since, until = filters.span(now)
+        found = [
+            decision
+            for decision in self.newest_first
+            if STATE_OF[decision.action] == filters.state
+            and (since is None or decision.decided_at >= since)
+            and (until is None or decision.decided_at < until)
+            and filters.search.casefold() in decision.text.casefold()
+        ]
+        start = (filters.page - 1) * GROUPS_ON_A_PAGE
+        return DecidedPage(tuple(found[start : start + GROUPS_ON_A_PAGE]), len(found))
+
+    def counts(self) -> dict[str, int]:
+        """How many there are, by state."""
+        counts = dict.fromkeys(STATE_OF.values(), 0)
+        for decision in self.newest_first:
+            counts[STATE_OF[decision.action]] += 1
+        return counts
+
+    def find(self, decision_id: str) -> Decided | None:
+        """The one of an identifier; None when there is none."""
+        return next((found for found in self.newest_first if found.decision_id == decision_id), None)
+
+
+@dataclass(frozen=True)
 class Told:
     """Other texts that a decision would ``fix``, ``break`` or ``move``: how many, and some of them."""
 
@@ -117,34 +153,31 @@ class Desk:
             return QueuePage((), 0, 0, {})
         return view.page(filters, now, self._settled(filters.bot, view))
 
-    def decided_page(self, filters: Filters, now: datetime) -> DecidedPage:
-        """Decisions in force, in the state that the filters name, the newest first."""
-        since, until = filters.span(now)
-        found = [
-            decision
-            for decision in self._in_force(filters.bot)
-            if STATE_OF[decision.action] == filters.state
-            and (since is None or decision.decided_at >= since)
-            and (until is None or decision.decided_at < until)
-            and filters.search.casefold() in decision.text.casefold()
-        ]
-        start = (filters.page - 1) * GROUPS_ON_A_PAGE
-        return DecidedPage(tuple(found[start : start + GROUPS_ON_A_PAGE]), len(found))
+    def decisions(self, key: str) -> Decisions:
+        """What is decided of a bot now."""
+        log = self._log(key)
+        return Decisions(
+            tuple(
+                Decided(
+                    decision_id=row["decision_id"],
+                    action=row["action"],
+                    turn_id=row["turn_ids"][0],
+                    text=row["texts"][0],
+                    turns=len(row["turn_ids"]),
+                    intent=row["intent"],
+                    answer=row["answer"],
+                    reviewer=row["reviewer"],
+                    reason=row["reason"],
+                    decided_at=row["decided_at"],
+                )
+                for row in log.newest(RECENT)
+                if row["action"] != UNDO and not log.undone_by(row["decision_id"])
+            )
+        )
 
     def outcomes(self, bots: LiveBots, key: str, decisions: Sequence[Decided]) -> dict[str, Outcome]:
         """What the live deployment makes now of what decisions corrected, by the decision's first turn."""
         return self._outcomes.of(bots, key, self._log(key), [decision.turn_id for decision in decisions])
-
-    def decided_counts(self, key: str) -> dict[str, int]:
-        """How many decisions are in force, by state."""
-        counts = dict.fromkeys(STATE_OF.values(), 0)
-        for decision in self._in_force(key):
-            counts[STATE_OF[decision.action]] += 1
-        return counts
-
-    def decision(self, key: str, decision_id: str) -> Decided | None:
-        """A decision that is in force; None when there is none of that identifier."""
-        return next((found for found in self._in_force(key) if found.decision_id == decision_id), None)
 
     def decide(self, key: str, kind: str, choice: Choice, reviewer: str) -> list[str]:
         """Writes what was chosen for groups of one kind: all of it, or nothing. Gives the decisions' identifiers.
@@ -182,7 +215,7 @@ class Desk:
         turns = view.turns_of(choice.groups, kind, self._settled(key, view))
         chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
-            raise ChoiceError(GONE)
+            raise GoneError
         try:
             bot = load_bot(self._home.bots, key)
         except BotError as error:
@@ -209,7 +242,7 @@ class Desk:
     ) -> list[Decision]:
         missing = [group_id for group_id, found in turns.items() if not found]
         if missing and len(missing) == len(turns):
-            raise ChoiceError(GONE)
+            raise GoneError
         if choice.action != ACCEPT:
             intent, answer = (choice.intent, choice.answer) if choice.action == MODIFY else (None, None)
             if choice.action == MODIFY and not (intent or answer):
@@ -237,25 +270,6 @@ class Desk:
         recent = _since(log.newest(RECENT), view.made_at - WHILE_MADE)
         touched = {turn_id for row in recent for turn_id in row["turn_ids"]} | view.on_hold
         return {turn_id for turn_id in touched if log.decided(turn_id)}
-
-    def _in_force(self, key: str) -> list[Decided]:
-        log = self._log(key)
-        return [
-            Decided(
-                decision_id=row["decision_id"],
-                action=row["action"],
-                turn_id=row["turn_ids"][0],
-                text=row["texts"][0],
-                turns=len(row["turn_ids"]),
-                intent=row["intent"],
-                answer=row["answer"],
-                reviewer=row["reviewer"],
-                reason=row["reason"],
-                decided_at=row["decided_at"],
-            )
-            for row in log.newest(RECENT)
-            if row["action"] != UNDO and not log.undone_by(row["decision_id"])
-        ]
 
     def _log(self, key: str) -> DecisionLog:
         return DecisionLog.of(self._lake.table(key, "review_decisions"))

@@ -1,11 +1,13 @@
 """What the review page shows: chosen in its address, so that a link leads to the very same view."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
+
+from serving.zones import all_zones, midnight
 
 SERVED_KINDS = ("failed", "similar", "dissatisfied", "satisfied")
 LABEL_KINDS = ("label", "conflict")
@@ -56,13 +58,13 @@ class Filters:
     page: int = 1
 
     @classmethod
-    def parse(cls, query: Mapping[str, str], bots: Iterable[str], languages: Mapping[str, str]) -> "Filters":
+    def parse(cls, query: Mapping[str, str], bots: Iterable[str], language: Callable[[str], str]) -> "Filters":
         """The view that an address asks for; what it leaves out is the usual.
 
         Args:
             query: the address's parameters.
             bots: the keys of the tenant's bots.
-            languages: the language of each bot, for its usual time zone.
+            language: gives the language of one of them, for its usual time zone.
 
         Raises:
             FilterError: when a value is none of those that there are.
@@ -71,8 +73,8 @@ class Filters:
         bot = query.get("bot") or (keys[0] if keys else "")
         if bot and bot not in keys:
             raise FilterError(f"there is no bot {bot}; there are: {', '.join(keys)}")
-        zone = query.get("zone") or ZONES.get(languages.get(bot, ""), "UTC")
-        if zone not in available_timezones():
+        zone = query.get("zone") or (ZONES.get(language(bot), "UTC") if bot else "UTC")
+        if zone not in all_zones():
             raise FilterError(f"there is no time zone {zone!r}; write one like Asia/Seoul")
         since, until = _date(query, "since"), _date(query, "until")
         if since and until and since > until:
@@ -94,14 +96,12 @@ class Filters:
         """From when (included) until when (excluded) turns are shown; None: no limit."""
         zone = ZoneInfo(self.zone)
         if self.period == "range":
-            since = datetime.combine(self.since, time(), zone).astimezone(UTC) if self.since else None
             after = self.until + timedelta(days=1) if self.until and self.until < date.max else None
-            return since, datetime.combine(after, time(), zone).astimezone(UTC) if after else None
+            return midnight(self.since, zone) if self.since else None, midnight(after, zone) if after else None
         days = PERIODS[self.period]
         if days is None:
             return None, None
-        first = now.astimezone(zone).date() - timedelta(days=days - 1)
-        return datetime.combine(first, time(), zone).astimezone(UTC), None
+        return midnight(now.astimezone(zone).date() - timedelta(days=days - 1), zone), None
 
     def address(self, **changes: Any) -> str:
         """The address of this view with changes; another page is asked for only when it is one of them."""

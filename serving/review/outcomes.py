@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError as LateError
 
-from chatbot_assets.feedback.asking import Outcome, outcomes
+from chatbot_assets.feedback.asking import Outcome, has_outcome, outcomes
 from chatbot_assets.feedback.decision_log import DecisionLog
 from serving.bots import LiveBots, NotLoadedError
 
@@ -30,7 +30,9 @@ class Outcomes:
             return {}
         decided = [found for turn_id in turn_ids if (found := log.decided(turn_id))]
         identity = live.deployment.deployment_id
-        missing = [one for one in decided if (identity, one.decision_id, one.turn_id) not in self._kept]
+        missing = [
+            one for one in decided if has_outcome(one) and (identity, one.decision_id, one.turn_id) not in self._kept
+        ]
         asked = outcomes(missing, live.responder.respond([one.raw for one in missing])) if missing else []
         for outcome in asked:
             self._kept[identity, outcome.decision_id, outcome.turn_id] = outcome

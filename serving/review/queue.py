@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from chatbot_assets.feedback.suspects import LABEL_COLUMNS, UTTERANCE_COLUMNS, suspects
 from chatbot_assets.tables import REVIEW_QUEUE
 from resources.lakehouse import Lake
+from serving.responder import Candidate
 from serving.review.filters import GROUPS_ON_A_PAGE, KINDS, Filters
 
 TABLES = ("review_queue", "utterances", "labels")
@@ -31,17 +32,6 @@ KEPT = 8
 MICROSECONDS = 1_000_000
 TIMELESS = 2**62
 """Stands for the time of what has none, and is in every period."""
-
-
-@dataclass(frozen=True)
-class Suggestion:
-    """What the bot offered, or might have: the known text nearest to the user's, with its intent and answer."""
-
-    id: str
-    intent: str | None
-    text: str | None
-    answer: str | None
-    score: float
 
 
 @dataclass(frozen=True)
@@ -62,8 +52,8 @@ class Group:
     intent: str | None
     score: float
     served_at: datetime | None
-    suggestions: tuple[Suggestion, ...]
-    chosen: Suggestion | None
+    suggestions: tuple[Candidate, ...]
+    chosen: Candidate | None
     preset_intent: str | None
     preset_answer: str | None
 
@@ -181,7 +171,7 @@ class Queues:
             return view
 
     def _sorted(self, key: str, versions: tuple[int, ...]) -> pa.Table:
-        path = self._folder / f"{key}-{'-'.join(map(str, versions))}.arrow"
+        path = self._folder / f"{key}@{'-'.join(map(str, versions))}.arrow"
         if not path.exists():
             self._folder.mkdir(parents=True, exist_ok=True)
             temporary = path.with_suffix(f".{os.getpid()}.tmp")
@@ -189,7 +179,7 @@ class Queues:
             with pa.OSFile(str(temporary), "wb") as sink, pa.ipc.new_file(sink, rows.schema) as writer:
                 writer.write_table(rows)
             temporary.rename(path)
-            for older in self._folder.glob(f"{key}-*.arrow"):
+            for older in self._folder.glob(f"{key}@*.arrow"):
                 if older != path:
                     older.unlink(missing_ok=True)
         # A file that is mapped stays readable after it was removed.
@@ -223,7 +213,7 @@ def _codes(column: pa.ChunkedArray, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _group(row: Mapping[str, Any], size: int) -> Group:
-    suggestions = tuple(Suggestion(**found) for found in json.loads(row["candidates"] or "[]"))
+    suggestions = tuple(Candidate(**found) for found in json.loads(row["candidates"] or "[]"))
     return Group(
         group_id=row["group_id"],
         kind=row["kind"],

@@ -12,15 +12,15 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
 from chatbot_assets.bot import BotError, bot_keys, load_bot
-from chatbot_assets.feedback.deciding import DecisionError
+from chatbot_assets.feedback.deciding import AlreadyDecidedError, DecisionError
 from resources.environment import Home
 from resources.tenancy import owns
 from serving.access import Access
-from serving.forms import FIELDS
+from serving.forms import fields_of
 from serving.languages import chosen_language
 from serving.pages.words import words_of
 from serving.people.roles import Permission, Person
-from serving.review.desk import Choice, ChoiceError, Desk, Told
+from serving.review.desk import Choice, ChoiceError, Decisions, Desk, GoneError, Told
 from serving.review.filters import KINDS, OFFERED_ZONES, OPEN, PERIODS, SERVED_KINDS, STATES, FilterError, Filters
 
 TEXT_LIMIT = 2_000
@@ -28,44 +28,29 @@ ShowPage = Callable[..., HTMLResponse]
 Form = Mapping[str, list[str]]
 
 
-async def fields_of(request: Request) -> Form:
-    """The fields of a form, each with all its values.
-
-    Raises:
-        HTTPException: 422 when there are too many of them.
-    """
-    body = (await request.body()).decode("utf-8", "replace")
-    try:
-        return parse_qs(body, max_num_fields=FIELDS)
-    except ValueError:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"a form may have {FIELDS} fields") from None
-
-
 def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
     """The page, and what its buttons do; ``show`` renders a template in the language of whoever asks."""
     router = APIRouter(prefix="/review")
     desk = Desk(home)
 
-    def languages(owner: str) -> dict[str, str]:
-        """The tenant's bots by key, each with its language."""
-        found = {}
-        for key in bot_keys(home.bots):
-            if owns(owner, key):
-                try:
-                    found[key] = load_bot(home.bots, key).language
-                except BotError:
-                    found[key] = "en"
-        return found
+    def keys(owner: str) -> list[str]:
+        """The tenant's bots."""
+        return [key for key in bot_keys(home.bots) if owns(owner, key)]
+
+    def language(key: str) -> str:
+        try:
+            return load_bot(home.bots, key).language
+        except BotError:
+            return "en"
 
     def own(person: Person, key: str) -> str:
-        if key not in languages(person.tenant):
+        if key not in keys(person.tenant):
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {person.tenant} has no bot {key}")
         return key
 
-    def filters_of(query: Mapping[str, str], owner: str) -> Filters:
-        spoken = languages(owner)
+    def filters_of(form: Form, person: Person) -> Filters:
         try:
-            return Filters.parse(query, spoken, spoken)
+            return Filters.parse(_back(form), keys(person.tenant), language)
         except FilterError as error:
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
 
@@ -78,10 +63,10 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         effect: list[Told] | None = None,
     ) -> HTMLResponse:
         now = datetime.now(UTC)
-        spoken = languages(person.tenant)
         opened = desk.open_page(filters, now) if filters.bot else None
         view = desk.queue(filters.bot) if filters.bot else None
-        decided = desk.decided_page(filters, now) if filters.bot and filters.state != OPEN else None
+        decisions = desk.decisions(filters.bot) if filters.bot else Decisions()
+        decided = decisions.page(filters, now) if filters.bot and filters.state != OPEN else None
         zone = ZoneInfo(filters.zone)
         return show(
             request,
@@ -90,7 +75,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             w=_words(request),
             person=person,
             may_decide=person.may(Permission.REVIEW),
-            bots=spoken,
+            bots=keys(person.tenant),
             filters=filters,
             kinds=KINDS,
             states=STATES,
@@ -100,26 +85,33 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             decided=decided,
             outcomes=desk.outcomes(request.app.state.chat.bots, filters.bot, decided.decisions) if decided else {},
             served_kinds=SERVED_KINDS,
-            decided_counts=desk.decided_counts(filters.bot) if filters.bot else {},
+            decided_counts=decisions.counts(),
             intents=[known for known in desk.known.of(filters.bot) if known.intent] if filters.bot else [],
             made_at=view.made_at.astimezone(zone) if view else None,
             local=lambda moment: moment.astimezone(zone),
-            bot_language=spoken.get(filters.bot, "und"),
-            done=_done(desk, filters.bot, request.query_params.getlist("done")),
+            bot_language=language(filters.bot) if filters.bot else "und",
+            done=decisions.find(request.query_params.get("done", "")),
             problem=problem,
             effect=effect,
             text_limit=TEXT_LIMIT,
         )
 
+    def refused(
+        request: Request, person: Person, filters: Filters, error: Exception, status: HTTPStatus
+    ) -> HTMLResponse:
+        if _is_script(request):
+            raise HTTPException(status, str(error)) from None
+        return whole_page(request, person, filters, str(error), status)
+
     @router.get("")
     def review(request: Request, person: Annotated[Person, Depends(access.may_see(Permission.READ))]) -> HTMLResponse:
         """What waits for a decision, or was decided."""
-        spoken = languages(person.tenant)
+        bots = keys(person.tenant)
         try:
-            filters = Filters.parse(request.query_params, spoken, spoken)
+            filters = Filters.parse(request.query_params, bots, language)
         except FilterError as error:
             bot = request.query_params.get("bot", "")
-            usual = Filters.parse({"bot": bot} if bot in spoken else {}, spoken, spoken)
+            usual = Filters.parse({"bot": bot} if bot in bots else {}, bots, language)
             return whole_page(request, person, usual, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
         shown = whole_page(request, person, filters)
         if filters.bot and filters.state == OPEN and person.may(Permission.REVIEW):
@@ -137,15 +129,14 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         return await run_in_threadpool(_decide, request, own(person, key), person, form)
 
     def _decide(request: Request, key: str, person: Person, form: Form) -> Response:
-        filters = filters_of(_back(form), person.tenant)
+        filters = filters_of(form, person)
         try:
             done = desk.decide(key, _kind(form), _choice(form), reviewer=person.name)
         except (ChoiceError, DecisionError) as error:
-            status = HTTPStatus.CONFLICT if "already" in str(error) else HTTPStatus.UNPROCESSABLE_ENTITY
-            if _wants_json(request):
-                raise HTTPException(status, str(error)) from None
-            return whole_page(request, person, filters, str(error), status)
-        if _wants_json(request):
+            is_second = isinstance(error, (GoneError, AlreadyDecidedError))
+            status = HTTPStatus.CONFLICT if is_second else HTTPStatus.UNPROCESSABLE_ENTITY
+            return refused(request, person, filters, error, status)
+        if _is_script(request):
             return JSONResponse({"decided": done})
         back = filters.address(page=filters.page) + "".join(f"&done={identity}" for identity in done[:1])
         return RedirectResponse(back, HTTPStatus.SEE_OTHER)
@@ -161,17 +152,13 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         return await run_in_threadpool(_effect, request, own(person, key), person, form)
 
     def _effect(request: Request, key: str, person: Person, form: Form) -> Response:
-        filters = filters_of(_back(form), person.tenant)
-        part = "fragment" in request.headers.get("accept", "")
+        filters = filters_of(form, person)
         try:
             found = desk.effect(key, _kind(form), _choice(form))
         except ChoiceError as error:
-            if part:
-                raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
-            return whole_page(request, person, filters, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
-        if part:
-            spoken = languages(person.tenant)[key]
-            return show(request, "review_effect.html", w=_words(request), effect=found, bot_language=spoken)
+            return refused(request, person, filters, error, HTTPStatus.UNPROCESSABLE_ENTITY)
+        if _is_script(request):
+            return show(request, "review_effect.html", w=_words(request), effect=found, bot_language=language(key))
         return whole_page(request, person, filters, effect=found)
 
     @router.post("/{key}/decisions/{decision_id}/undo")
@@ -186,14 +173,12 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         return await run_in_threadpool(_undo, request, own(person, key), decision_id, person, form)
 
     def _undo(request: Request, key: str, decision_id: str, person: Person, form: Form) -> Response:
-        filters = filters_of(_back(form), person.tenant)
+        filters = filters_of(form, person)
         try:
             desk.undo(key, decision_id, reviewer=person.name)
         except DecisionError as error:
-            if _wants_json(request):
-                raise HTTPException(HTTPStatus.CONFLICT, str(error)) from None
-            return whole_page(request, person, filters, str(error), HTTPStatus.CONFLICT)
-        if _wants_json(request):
+            return refused(request, person, filters, error, HTTPStatus.CONFLICT)
+        if _is_script(request):
             return JSONResponse({"undone": decision_id})
         return RedirectResponse(filters.address(page=filters.page), HTTPStatus.SEE_OTHER)
 
@@ -209,12 +194,10 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         request: Request, key: str, turn_id: str, person: Annotated[Person, Depends(access.may_see(Permission.READ))]
     ) -> HTMLResponse:
         """The conversation around a turn."""
-        spoken = languages(person.tenant)
         turns = desk.around(own(person, key), turn_id)
         if not turns:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"{key} has no turn {turn_id}")
-        part = "fragment" in request.headers.get("accept", "")
-        template = "review_around.html" if part else "review_conversation.html"
+        template = "review_around.html" if _is_script(request) else "review_conversation.html"
         return show(
             request,
             template,
@@ -223,7 +206,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             bot=key,
             turn_id=turn_id,
             turns=turns,
-            bot_language=spoken[key],
+            bot_language=language(key),
         )
 
     return router
@@ -263,13 +246,11 @@ def _back(form: Form) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(form.get("back", [""])[-1].partition("?")[2]).items()}
 
 
-def _done(desk: Desk, key: str, identities: list[str]) -> Any:
-    return desk.decision(key, identities[-1]) if key and identities else None
-
-
 def _words(request: Request) -> dict[str, str]:
     return words_of("review", chosen_language(request.headers.get("accept-language", "")))
 
 
-def _wants_json(request: Request) -> bool:
-    return "application/json" in request.headers.get("accept", "")
+def _is_script(request: Request) -> bool:
+    """Whether the page's script asks, and wants the answer alone instead of a page."""
+    accepted = request.headers.get("accept", "")
+    return "application/json" in accepted or "fragment" in accepted

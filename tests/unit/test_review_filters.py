@@ -14,7 +14,7 @@ NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
 
 
 def parsed(address: str) -> Filters:
-    return Filters.parse(dict(parse_qsl(urlsplit(address).query)), BOTS, BOTS)
+    return Filters.parse(dict(parse_qsl(urlsplit(address).query)), BOTS, BOTS.__getitem__)
 
 
 days = st.dates(date(1970, 1, 2), date(9998, 1, 1))
@@ -41,19 +41,19 @@ def test_an_address_leads_to_the_very_same_view(view: Filters, limits: tuple[dat
 
 
 def test_the_usual_view_is_the_last_month_of_failed_turns_of_the_first_bot_where_its_users_are() -> None:
-    view = Filters.parse({}, BOTS, BOTS)
+    view = Filters.parse({}, BOTS, BOTS.__getitem__)
     assert (view.bot, view.kind, view.state, view.period, view.zone) == ("acme.faq", "failed", "open", "30d", "UTC")
-    assert Filters.parse({"bot": "acme.faq-ko"}, BOTS, BOTS).zone == "Asia/Seoul"
+    assert Filters.parse({"bot": "acme.faq-ko"}, BOTS, BOTS.__getitem__).zone == "Asia/Seoul"
 
 
 def test_a_day_begins_at_midnight_of_the_time_zone() -> None:
-    today = Filters.parse({"bot": "acme.faq-ko", "period": "today"}, BOTS, BOTS)
+    today = Filters.parse({"bot": "acme.faq-ko", "period": "today"}, BOTS, BOTS.__getitem__)
     assert today.span(NOON) == (datetime(2026, 3, 9, 15, 0, tzinfo=UTC), None)
     assert today.span(NOON + timedelta(hours=4)) == (datetime(2026, 3, 10, 15, 0, tzinfo=UTC), None)
 
 
 def test_a_range_holds_both_of_its_days() -> None:
-    view = Filters.parse({"since": "2026-03-01", "until": "2026-03-02"}, BOTS, BOTS)
+    view = Filters.parse({"since": "2026-03-01", "until": "2026-03-02"}, BOTS, BOTS.__getitem__)
     assert view.span(NOON) == (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 3, 3, tzinfo=UTC))
 
 
@@ -77,7 +77,7 @@ def test_another_tab_begins_at_its_first_page() -> None:
 )
 def test_what_there_is_not_is_named(query: dict[str, str], says: str) -> None:
     with pytest.raises(FilterError) as raised:
-        Filters.parse(query, BOTS, BOTS)
+        Filters.parse(query, BOTS, BOTS.__getitem__)
     assert says in str(raised.value)
 
 
@@ -88,7 +88,7 @@ def test_what_there_is_not_is_named(query: dict[str, str], says: str) -> None:
 )
 def test_any_address_is_shown_or_refused_in_words(query: dict[str, str]) -> None:
     try:
-        view = Filters.parse(query, BOTS, BOTS)
+        view = Filters.parse(query, BOTS, BOTS.__getitem__)
     except FilterError as refused:
         assert str(refused)
     else:

@@ -14,12 +14,13 @@ from fastapi.responses import HTMLResponse
 from serving.access import Access
 from serving.languages import chosen_language
 from serving.overview.bots import BotOverview, Bots
-from serving.overview.period import PRESETS, Period, PeriodError, period_of, zone_names
+from serving.overview.period import PRESETS, Period, PeriodError, period_of
 from serving.overview.traffic import Shares
 from serving.pages.service import plots
 from serving.pages.service.speech import Speech
 from serving.people.roles import Permission, Person
 from serving.review.filters import SEARCH_LIMIT, Filters
+from serving.zones import zone_names
 
 TABLE_ROWS = 100
 """So many bars of a plot, the newest, are also told as a table."""
