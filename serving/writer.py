@@ -27,14 +27,13 @@ from serving.conversations import Conversations
 from serving.journal import Entry, entries, remove_if_passed_on, remove_unfinished, segments_in
 from serving.logs import log_as_json
 from serving.metrics import Counted, shared_folder
+from serving.priority import NICENESS
 
 FLUSH_SECONDS = 0.5
 RETRY_SECONDS = 1.0
 """Pause before a table that could not be written is tried again, and before a writer that has ended is replaced."""
 STOP_SECONDS = 15.0
 """How long a writer that is told to stop may take to write what waits."""
-NICENESS = 10
-"""Answers come first: the writer gets a tenth of a core that they want as well."""
 WAITING = ("chatbot_journal_waiting_bytes", "Bytes that were kept and could not be written to the tables so far.")
 """The metric of :meth:`Writer.waiting_bytes`."""
 logger = logging.getLogger(__name__)
@@ -206,7 +205,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     log_as_json()
-    os.nice(NICENESS)
+    os.nice(NICENESS)  # answers come first: it gets a tenth of a core that they want as well
     home, stop = Home.from_environment(), threading.Event()
     threading.Thread(target=_stop_with, args=(stop,), daemon=True).start()
     writer, counted = Writer(Lake(home.lake), home.journal), Counted()

@@ -9,6 +9,7 @@ from chatbot_assets.bot import Bot, bot_keys, load_bot
 from chatbot_assets.commands import UserError
 from resources.audit import Act
 from resources.environment import Home
+from resources.tenancy import owns
 
 Say = Callable[[str], None]
 
@@ -36,7 +37,7 @@ def run(
         raise UserError("say who is to be forgotten: --subject USER_ID")
     if (key is None) == (tenant is None):
         raise UserError("name one bot (KEY) or all bots of a tenant (--tenant)")
-    keys = [key] if key else [one for one in bot_keys(home.bots) if one.partition(".")[0] == tenant]
+    keys = [key] if key else [one for one in bot_keys(home.bots) if tenant and owns(tenant, one)]
     if not keys:
         raise UserError(f"there is no bot of tenant {tenant!r}")
     bots = [load_bot(home.bots, one) for one in keys]

@@ -25,6 +25,7 @@ from resources.costs import RefreshCost, last_cost
 from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.remembered import RACY_NS, Remembered
+from resources.tenancy import owns
 from serving.overview.events import Event, newest_events
 from serving.overview.traffic import Counts, Traffic
 from serving.overview.trouble import KINDS, Trouble, troubles
@@ -128,7 +129,7 @@ class Bots:
         """The tenant's bots: those with a file, and those with a deployment although their file is gone."""
         folders = (path.parent for path in (self._home.lake / tenant).glob("*/deployments"))
         served = {f"{tenant}.{folder.name}" for folder in folders}
-        return sorted(served | {key for key in bot_keys(self._home.bots) if key.partition(".")[0] == tenant})
+        return sorted(served | {key for key in bot_keys(self._home.bots) if owns(tenant, key)})
 
     def warm(self, stop: threading.Event) -> None:
         """Looks at all bots once, so that nobody waits for the first look after a start.

@@ -164,11 +164,13 @@ def add_people_pages(
         return response
 
     if sign_on:
-        _add_single_sign_on(app, pages, access, sign_on)
+        _add_single_sign_on(app, pages, access, sign_on, ask_to_sign_in)
     return ask_to_sign_in
 
 
-def _add_single_sign_on(app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn) -> None:
+def _add_single_sign_on(
+    app: FastAPI, pages: Pages, access: Access, sign_on: SingleSignOn, ask_to_sign_in: Callable[..., HTMLResponse]
+) -> None:
     def cookie(request: Request, key: str = "chatbot-sign-on") -> dict[str, Any]:
         # Lax: the browser comes back from another site.
         secure = access.origin.of(request).startswith("https:")
@@ -179,8 +181,7 @@ def _add_single_sign_on(app: FastAPI, pages: Pages, access: Access, sign_on: Sin
 
     def failed(request: Request, error: OidcError) -> HTMLResponse:
         logger.warning("a single sign-on failed: %s", error)
-        values = {"wrong": "sign_on_failed", "seconds": 0, "sign_on": True, "back": way_back(request)}
-        return pages.show(request, "sign_in.html", HTTPStatus.FORBIDDEN, **values)
+        return ask_to_sign_in(request, "sign_on_failed", HTTPStatus.FORBIDDEN, back=way_back(request))
 
     @app.get("/sign-in/oidc")
     def begin(request: Request) -> Response:
