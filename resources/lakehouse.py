@@ -334,12 +334,16 @@ class LakeTable:
                 texts = file.read_row_group(number, [column]).column(0).cast(pa.string())
                 places = pc.indices_nonzero(pc.is_in(texts, value_set=wanted))
                 if len(places):
-                    for batch in file.read_row_group(number, present).take(places).to_batches():
-                        found += self._in_own_types(batch, columns).to_pylist()
+                    batches = file.read_row_group(number, present).to_batches()
+                    rows = pa.Table.from_batches(self._in_own_types(batch, columns) for batch in batches)
+                    found += rows.take(places).to_pylist()
         return found
 
     def _in_own_types(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
-        """Some columns in the table's own types; a file older than a column of the table holds null there."""
+        """Some columns in the table's own types; a file older than a column of the table holds null there.
+
+        Delta's own writer keeps texts as views in the files that it joins, which Arrow can neither filter nor take.
+        """
         schema = pa.schema([self.table.schema.field(name) for name in columns])
         arrays = [
             batch.column(field.name) if field.name in batch.schema.names else pa.nulls(batch.num_rows, field.type)
@@ -550,15 +554,14 @@ class LakeTable:
             import pyarrow.compute as pc
 
             for path, _ in self._active_files():
-                source = pq.ParquetFile(self.path / path)
-                marks = [gone(batch) for batch in source.iter_batches(columns=list(columns))]
+                marks = [gone(batch) for batch in self.read_files([path], columns)]
                 marked = sum(pc.sum(mark).as_py() or 0 for mark in marks)
                 if not marked:
                     continue
                 removes.append(path)
                 total -= marked
                 kept = []
-                for batch in source.iter_batches(columns=self.table.schema.names):
+                for batch in self.read_files([path], self.table.schema.names):
                     mark = gone(batch.select(list(columns)))
                     leaving = batch.filter(mark)
                     content.add(leaving, -1)

@@ -127,8 +127,8 @@ def _cells(array: pa.Array, depth: int) -> Iterator[bytes]:
         yield from _cells(array.dictionary, depth)
     elif any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)):
         yield column_bytes(array.cast(pa.large_string()))
-    elif any(is_kind(kind) for is_kind in (pa.types.is_binary, pa.types.is_large_binary)):
-        yield column_bytes(array)
+    elif any(is_kind(kind) for is_kind in (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view)):
+        yield column_bytes(array.cast(pa.large_binary()))
         for cell in array.to_pylist():
             if cell and cell.startswith((GZIP, ZSTD, PARQUET)):
                 yield from parts_of(cell, depth=depth - 1)
