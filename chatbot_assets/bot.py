@@ -256,6 +256,12 @@ class Privacy(Section):
     user_ids: Literal["plain", "pseudonym"] = "plain"
 
 
+class Security(Section):
+    """Which accounts of a tenant must have a second factor: they can do nothing before they set it up."""
+
+    second_factor: Literal["optional", "administrators", "everyone"] = "optional"
+
+
 class Bot(Section):
     """One chatbot of one tenant in one language, with every default filled in."""
 
@@ -399,9 +405,12 @@ def bot_mistakes(bots: Path, key: str) -> list[str]:
 TENANT_FILE = "_tenant.yaml"
 TENANT_SECTIONS = ("retention", "privacy")
 """What may be said for all bots of a tenant at once; a bot's own file says otherwise where it must."""
+SECURITY = "security"
+"""The section of a tenant's file that is about its people, and no bot's business."""
 SECTIONS = ("sources", "process", "augment", "denoise", "embed", "train", "validate", "deploy", "review")
 """The parts of the configuration that name modules."""
 _bots: Remembered[Bot] = Remembered()
+_tenants: Remembered[Security] = Remembered()
 
 
 def _read_bot(bots: Path, key: str) -> Bot:
@@ -434,7 +443,8 @@ def _read_yaml(bots: Path, key: str) -> Bot:
         raise BotError(f"{path}: key: is given by the file's name ({key}); remove it")
     try:
         defaults = {name: value for name, value in language_defaults(language).items() if name != "name"}
-        defaults = _merge(_without_foreign_flows(defaults, own), _tenant_defaults(tenant_file(bots, key)))
+        shared, _ = _read_tenant(tenant_file(bots, key))
+        defaults = _merge(_without_foreign_flows(defaults, own), shared)
         bot = Bot.model_validate(_merge(defaults, own) | {"key": key})
         bot.config_hash()
     except ValidationError as error:
@@ -445,17 +455,34 @@ def _read_yaml(bots: Path, key: str) -> Bot:
     return bot
 
 
-def _tenant_defaults(path: Path) -> dict[str, Any]:
+def tenant_security(bots: Path, tenant: str) -> Security:
+    """What a tenant's file demands of its people.
+
+    Raises:
+        BotError: with one line that names the file, the key and what is allowed.
+    """
+    path = bots / tenant / TENANT_FILE
+    return _tenants.get(path, fingerprint(path), lambda: _read_tenant(path)[1])
+
+
+def _read_tenant(path: Path) -> tuple[dict[str, Any], Security]:
+    """What a tenant's file says for its bots, and for its people."""
     try:
         found = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        return {}
+        return {}, Security()
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise BotError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    unknown = sorted(set(found) - set(TENANT_SECTIONS)) if isinstance(found, dict) else [str(found)]
+    allowed = (*TENANT_SECTIONS, SECURITY)
+    unknown = sorted(map(str, set(found) - set(allowed))) if isinstance(found, dict) else [str(found)]
     if unknown:
-        raise BotError(f"{path}: {', '.join(map(str, unknown))}: unknown; allowed: {', '.join(TENANT_SECTIONS)}")
-    return dict(found)
+        raise BotError(f"{path}: {', '.join(unknown)}: unknown; allowed: {', '.join(allowed)}")
+    try:
+        security = Security.model_validate(found.pop(SECURITY, None) or {})
+    except ValidationError:
+        demands = ", ".join(get_args(Security.model_fields["second_factor"].annotation))
+        raise BotError(f"{path}: {SECURITY}: may hold second_factor alone, which is one of {demands}") from None
+    return found, security
 
 
 def _without_foreign_flows(defaults: dict[str, Any], own: dict[str, Any]) -> dict[str, Any]:

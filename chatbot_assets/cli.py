@@ -325,7 +325,7 @@ def decide(key: str, turn_ids: tuple[str, ...], as_json: bool, **options: Any) -
 
 @main.group()
 def people() -> None:
-    """Who has an account at a tenant, and what they may do: add, list, role, reset, remove."""
+    """Who has an account at a tenant, and what they may do: add, list, role, reset, reset-second-factor, remove."""
 
 
 @people.command("add")
@@ -371,6 +371,17 @@ def people_reset(tenant: str, name: str, as_json: bool) -> None:
     from chatbot_assets.commands import people as command
 
     _show(command.reset(tenant, name), as_json, command.describe)
+
+
+@people.command("reset-second-factor")
+@click.argument("tenant")
+@click.argument("name")
+@JSON_OPTION
+def people_reset_second_factor(tenant: str, name: str, as_json: bool) -> None:
+    """Take the second factor of NAME away, who has lost it, and end the sessions."""
+    from chatbot_assets.commands import people as command
+
+    _show(command.reset_second_factor(tenant, name), as_json, command.describe)
 
 
 @people.command("remove")

@@ -63,6 +63,11 @@ def host_name(header: str) -> str:
     return (name if colon and port.isdigit() else header).lower()
 
 
+def address_of(request: Request) -> str:
+    """Where a request comes from, as the reverse proxy on this machine says it, if there is one."""
+    return request.client.host if request.client else ""
+
+
 def require_this_machine(request: Request) -> None:
     """Refuses what came through a reverse proxy or by the public name: it is for programs on this machine.
 

@@ -45,6 +45,18 @@ def reset(tenant: str, name: str) -> dict[str, Any]:
         return _invited(home, directory, tenant, name)
 
 
+def reset_second_factor(tenant: str, name: str) -> dict[str, Any]:
+    """Takes the second factor away, for somebody who has lost it, and ends the sessions.
+
+    Raises:
+        UserError: when there is no such account, or it has none.
+    """
+    with changing(tenant) as (_, directory):
+        directory.accounts.forget_second_factor(tenant, name)
+        note(directory, tenant, "second_factor_reset", name)
+        return _shown(directory.accounts.find(tenant, name))
+
+
 def set_roles(tenant: str, name: str, roles: Sequence[str]) -> dict[str, Any]:
     """Gives an account these roles instead of those that it has.
 
@@ -133,5 +145,6 @@ def describe(report: dict[str, Any]) -> str:
 
 
 def _line(one: dict[str, Any]) -> str:
-    waits = "" if one["has_password"] else "  (has no password yet)"
-    return f"{one['tenant']}/{one['name']}: {', '.join(one['roles'])}{waits}"
+    more = "  (has a second factor)" if one["has_second_factor"] else ""
+    more = more if one["has_password"] else "  (has no password yet)"
+    return f"{one['tenant']}/{one['name']}: {', '.join(one['roles'])}{more}"

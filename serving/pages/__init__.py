@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from chatbot_assets.explain.words import Words, moment
 from resources.environment import Home
-from serving.access import Access
+from serving.access import ACCOUNT, Access
 from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
 from serving.explaining import Explaining
 from serving.forms import form_of
@@ -61,6 +61,8 @@ def add_pages(
     def start(request: Request, chat: Annotated[Chat, Depends(chat_of)]) -> Response:
         """Every bot of the tenant that is signed in; else where to sign in, and the way back to ``next`` after it."""
         person = access.signed_in(request)
+        if person and person.second_factor_due:
+            return RedirectResponse(ACCOUNT, HTTPStatus.SEE_OTHER)
         if person is None or not person.may(Permission.READ):
             return ask_to_sign_in(request)
         if FIELD in request.query_params:

@@ -1,5 +1,6 @@
 """The pages on which people sign in and out, set their password, and end their sessions."""
 
+import functools
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -10,13 +11,15 @@ from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from resources.audit import Act
-from serving.access import Access
+from serving.access import Access, require_second_factor
 from serving.forms import form_of
+from serving.origin import address_of
 from serving.pages.rendering import Pages
+from serving.pages.second_factor import add_second_factor_routes, factor_of
 from serving.people.accounts import Account
 from serving.people.directory import TooManyAttemptsError
 from serving.people.oidc import OidcError, SingleSignOn
-from serving.people.passwords import LENGTH
+from serving.people.passwords import LENGTH, CommonPasswordError
 from serving.people.roles import How, Person
 from serving.people.sessions import Identity
 from serving.people.store import PeopleError
@@ -40,6 +43,10 @@ def add_people_pages(
     directory = access.directory
     own_page = [Depends(access.origin.require_same)]
 
+    def show_form(request: Request, template: str, status: HTTPStatus, **values: Any) -> HTMLResponse:
+        show = functools.partial(pages.show, request, template, status, **values)
+        return access.form_for_browser(request, lambda csrf: show(csrf=csrf))
+
     def ask_to_sign_in(
         request: Request,
         wrong: str | None = None,
@@ -49,7 +56,26 @@ def add_people_pages(
     ) -> HTMLResponse:
         back = own_path(request.query_params.get(FIELD, START) if back is None else back)
         values = {"wrong": wrong, "seconds": seconds, "sign_on": sign_on is not None, "back": back}
-        return pages.show(request, "sign_in.html", status, **values)
+        return show_form(request, "sign_in.html", status, **values)
+
+    def ask_for_code(
+        request: Request, account: Account, back: str, wrong: str | None = None, seconds: int = 0
+    ) -> HTMLResponse:
+        status = HTTPStatus.TOO_MANY_REQUESTS if seconds else HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
+        values = {"account": account, "back": own_path(back), "wrong": wrong, "seconds": seconds}
+        response = show_form(request, "sign_in_code.html", status, **values)
+        if seconds:
+            response.headers["Retry-After"] = str(seconds)
+        return response
+
+    def go_on(request: Request, account: Account, back: str = START) -> Response:
+        """What follows the right password: a session, or the question for a code by a browser that is known anew."""
+        if not account.has_second_factor:
+            return start(request, Identity(account.tenant, account.name, How.PASSWORD), back)
+        response = RedirectResponse(f"/sign-in/code?{urlencode({FIELD: own_path(back)})}", HTTPStatus.SEE_OTHER)
+        secret = directory.second_factors.expect_code(account.tenant, account.name)
+        access.know_browser(request, response, secret)
+        return response
 
     def start(request: Request, who: Identity, back: str = START) -> Response:
         response = RedirectResponse(own_path(back), HTTPStatus.SEE_OTHER)
@@ -70,6 +96,8 @@ def add_people_pages(
     def sign_in(request: Request, form: Form) -> Response:
         """Begins a session for whoever has a tenant's token, or an account's password."""
         back = form.get(FIELD, START)
+        if not access.is_own_form(request, form):
+            return ask_to_sign_in(request, "old_form", HTTPStatus.FORBIDDEN, back=back)
         if "token" in form:
             token = directory.tokens.find(form["token"].strip())
             if token is None:
@@ -83,7 +111,29 @@ def add_people_pages(
             return wait(request, error, back)
         if account is None:
             return ask_to_sign_in(request, "wrong_password", HTTPStatus.FORBIDDEN, back=back)
-        return start(request, Identity(account.tenant, account.name, How.PASSWORD), back)
+        return go_on(request, account, back)
+
+    @app.get("/sign-in/code")
+    def code_page(request: Request) -> Response:
+        """Where people give the code of their second factor, after the password."""
+        account = directory.expected_to_give_code(access.browser(request))
+        back = request.query_params.get(FIELD, START)
+        return ask_for_code(request, account, back) if account else ask_to_sign_in(request)
+
+    @app.post("/sign-in/code", dependencies=own_page)
+    def sign_in_with_code(request: Request, form: Form) -> Response:
+        """Begins a session for whoever gave the right password and gives a code."""
+        back, browser = form.get(FIELD, START), access.browser(request)
+        account = directory.expected_to_give_code(browser)
+        if account is None or not access.is_own_form(request, form):
+            return ask_to_sign_in(request, "old_form", HTTPStatus.FORBIDDEN, back=back)
+        try:
+            found = directory.sign_in_with_code(browser, form.get("code", ""), address_of(request))
+        except TooManyAttemptsError as error:
+            return ask_for_code(request, account, back, "too_many_attempts", error.seconds)
+        if found is None:
+            return ask_for_code(request, account, back, "wrong_code")
+        return start(request, Identity(found.tenant, found.name, How.PASSWORD), back)
 
     @app.post("/sign-out", dependencies=own_page)
     async def sign_out(request: Request) -> RedirectResponse:
@@ -103,26 +153,29 @@ def add_people_pages(
         request: Request, link: str, account: Account | None, wrong: str | None = None
     ) -> HTMLResponse:
         status = HTTPStatus.NOT_FOUND if account is None else HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
-        return pages.show(request, "password.html", status, link=link, account=account, wrong=wrong, length=LENGTH)
+        return show_form(request, "password.html", status, link=link, account=account, wrong=wrong, length=LENGTH)
 
     @app.post("/password", dependencies=own_page)
     def set_password(request: Request, form: Form) -> Response:
         """Sets the password of the link's account, and signs in."""
         link, password = form.get("link", ""), form.get("password", "")
+        if not access.is_own_form(request, form):
+            return ask_for_password(request, link, directory.accounts.invited(link), "old_form")
         if password != form.get("again", ""):
             return ask_for_password(request, link, directory.accounts.invited(link), "not_the_same")
         try:
             account = directory.accounts.accept(link, password)
-        except PeopleError:
-            return ask_for_password(request, link, directory.accounts.invited(link), "weak_password")
+        except PeopleError as error:
+            return ask_for_password(request, link, directory.accounts.invited(link), what_is_wrong(error))
         if account is None:
             return ask_for_password(request, link, None)
         directory.audit(account.tenant, Act("password_set", account.name, "link"))
-        return start(request, Identity(account.tenant, account.name, How.PASSWORD))
+        return go_on(request, account)
 
-    def show_account(request: Request, person: Person, wrong: str | None = None) -> HTMLResponse:
+    def show_account(request: Request, person: Person, wrong: str | None = None, **shown: Any) -> HTMLResponse:
         status = HTTPStatus.FORBIDDEN if wrong else HTTPStatus.OK
-        return pages.show(request, "account.html", status, person=person, wrong=wrong, length=LENGTH)
+        values = {"wrong": wrong, "length": LENGTH, "factor": factor_of(directory, person)} | shown
+        return pages.show(request, "account.html", status, person=person, **values)
 
     async def of_a_session(person: Annotated[Person, Depends(access.person_to_see)]) -> Person:
         if not person.session:
@@ -139,6 +192,7 @@ def add_people_pages(
     @app.post("/account/password")
     def change_password(request: Request, form: Form, person: Signed) -> Response:
         """Sets another password; the account's other sessions end, and this one gets a new id."""
+        require_second_factor(person)
         try:
             account = directory.right_password(person, form.get("password", ""), address_of(request))
         except TooManyAttemptsError as error:
@@ -149,8 +203,8 @@ def add_people_pages(
             return show_account(request, person, "not_the_same")
         try:
             directory.accounts.change_password(account, form.get("new", ""), person.session)
-        except PeopleError:
-            return show_account(request, person, "weak_password")
+        except PeopleError as error:
+            return show_account(request, person, what_is_wrong(error))
         access.audit(person, "password_set")
         return start(request, Identity(account.tenant, account.name, How.PASSWORD))
 
@@ -163,6 +217,7 @@ def add_people_pages(
         access.end(request, response)
         return response
 
+    add_second_factor_routes(app, access, of_a_session, show_account, wait)
     if sign_on:
         _add_single_sign_on(app, pages, access, sign_on, ask_to_sign_in)
     return ask_to_sign_in
@@ -216,9 +271,9 @@ def _add_single_sign_on(
         return response
 
 
-def address_of(request: Request) -> str:
-    """Where a request comes from, as the reverse proxy on this machine says it, if there is one."""
-    return request.client.host if request.client else ""
+def what_is_wrong(error: PeopleError) -> str:
+    """The name of the words that say what is wrong with a password."""
+    return "common_password" if isinstance(error, CommonPasswordError) else "weak_password"
 
 
 def link_address(origin: str, link: str) -> str:

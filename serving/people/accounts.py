@@ -11,6 +11,12 @@ from serving.people.store import PeopleError, Store, hash_of, new_secret
 
 LINK_SECONDS = 24 * 3600
 """How long a link to set a password can be used, once."""
+_OF_PEOPLE = ("sessions", "links", "second_factors", "recovery_codes", "half_sign_ins")
+"""The tables with what else is known of an account."""
+_PEOPLE = (
+    "SELECT people.*, (SELECT step FROM second_factors AS factor "
+    "WHERE factor.tenant = people.tenant AND factor.name = people.name) IS NOT NULL AS has_second_factor FROM people "
+)
 NAME = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,99}\Z")
 
 
@@ -22,6 +28,7 @@ class Account:
     name: str
     roles: tuple[str, ...]
     has_password: bool
+    has_second_factor: bool = False
 
 
 class Accounts:
@@ -32,12 +39,10 @@ class Accounts:
 
     def listed(self, tenant: str) -> list[Account]:
         """A tenant's accounts by name."""
-        return [
-            _account(row) for row in self._store.rows("SELECT * FROM people WHERE tenant = ? ORDER BY name", tenant)
-        ]
+        return [_account(row) for row in self._store.rows(_PEOPLE + "WHERE tenant = ? ORDER BY name", tenant)]
 
     def find(self, tenant: str, name: str) -> Account | None:
-        row = self._store.row("SELECT * FROM people WHERE tenant = ? AND name = ?", tenant, name)
+        row = self._store.row(_PEOPLE + "WHERE tenant = ? AND name = ?", tenant, name)
         return _account(row) if row else None
 
     def add(self, tenant: str, name: str, roles: Sequence[str]) -> None:
@@ -61,8 +66,7 @@ class Accounts:
         """
         with self._store.changing():
             self._must_leave_an_administrator(self._known(tenant, name), ())
-            for table in ("people", "sessions", "links"):
-                self._store.change(f"DELETE FROM {table} WHERE tenant = ? AND name = ?", tenant, name)
+            self._delete_from(("people", *_OF_PEOPLE), tenant, name)
 
     def set_roles(self, tenant: str, name: str, roles: Sequence[str]) -> None:
         """Gives an account other roles, from its next request on.
@@ -98,7 +102,18 @@ class Accounts:
         with self._store.changing():
             self._known(tenant, name)
             self._store.change("UPDATE people SET password = NULL WHERE tenant = ? AND name = ?", tenant, name)
-            self._store.change("DELETE FROM sessions WHERE tenant = ? AND name = ?", tenant, name)
+            self._delete_from(("sessions", "half_sign_ins"), tenant, name)
+
+    def forget_second_factor(self, tenant: str, name: str) -> None:
+        """Takes the second factor away, with its recovery codes, and ends the account's sessions.
+
+        Raises:
+            PeopleError: when there is no such account, or it has none.
+        """
+        with self._store.changing():
+            if not self._known(tenant, name).has_second_factor:
+                raise PeopleError(f"{tenant}/{name} has no second factor")
+            self._delete_from(("sessions", "second_factors", "recovery_codes", "half_sign_ins"), tenant, name)
 
     def invited(self, link: str) -> Account | None:
         """Whose password a link sets; None when it was used, has ended or was never made."""
@@ -125,7 +140,7 @@ class Accounts:
 
     def with_password(self, tenant: str, name: str, password: str) -> Account | None:
         """The account, if that is its password; takes as long when there is no such account."""
-        row = self._store.row("SELECT * FROM people WHERE tenant = ? AND name = ?", tenant, name)
+        row = self._store.row(_PEOPLE + "WHERE tenant = ? AND name = ?", tenant, name)
         kept = row["password"] if row else None
         if not matches(kept, password) or row is None or kept is None:
             return None
@@ -152,9 +167,13 @@ class Accounts:
     def _set(self, account: Account, kept: str, but: str) -> None:
         who = (account.tenant, account.name)
         self._store.change("UPDATE people SET password = ? WHERE tenant = ? AND name = ?", kept, *who)
-        self._store.change("DELETE FROM links WHERE tenant = ? AND name = ?", *who)
+        self._delete_from(("links", "half_sign_ins"), *who)
         query = "DELETE FROM sessions WHERE tenant = ? AND name = ? AND how = 'password' AND hash <> ?"
         self._store.change(query, *who, but)
+
+    def _delete_from(self, tables: Sequence[str], tenant: str, name: str) -> None:
+        for table in tables:
+            self._store.change(f"DELETE FROM {table} WHERE tenant = ? AND name = ?", tenant, name)
 
     def _known(self, tenant: str, name: str) -> Account:
         found = self.find(tenant, name)
@@ -170,7 +189,8 @@ class Accounts:
 
 
 def _account(row: sqlite3.Row) -> Account:
-    return Account(row["tenant"], row["name"], tuple(row["roles"].split()), row["password"] is not None)
+    has = (row["password"] is not None, bool(row["has_second_factor"]))
+    return Account(row["tenant"], row["name"], tuple(row["roles"].split()), *has)
 
 
 def _checked(roles: Sequence[str]) -> str:

@@ -44,7 +44,8 @@ class Person:
     """Who is asking: somebody of one tenant who has signed in, or a machine with an API token.
 
     ``session`` is the hash of the browser's session and ``csrf`` what its forms must carry; both are empty for a
-    request that shows its token itself.
+    request that shows its token itself. ``second_factor_due`` is somebody who must set up a second factor first: there
+    are no permissions until then.
     """
 
     tenant: str
@@ -54,6 +55,7 @@ class Person:
     roles: tuple[str, ...] = ()
     session: str = ""
     csrf: str = ""
+    second_factor_due: bool = False
 
     def may(self, permission: Permission) -> bool:
         return permission in self.permissions

@@ -5,9 +5,10 @@ Times are those of NIST SP 800-63B for assurance level 2, which OWASP ASVS 3.3 t
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from serving.people.accounts import Accounts
+from serving.people.accounts import Account, Accounts
 from serving.people.api_tokens import ApiToken, ApiTokens
 from serving.people.roles import How, Person, permissions_of
 from serving.people.store import Store, hash_of, new_secret
@@ -34,12 +35,16 @@ class Identity:
 
 
 class Sessions:
-    """The sessions in a store. What somebody may do is looked up each time, so that a change counts at once."""
+    """The sessions in a store. What somebody may do is looked up each time, so that a change counts at once.
 
-    def __init__(self, store: Store, accounts: Accounts, tokens: ApiTokens) -> None:
+    ``demands`` says whether an account must have a second factor.
+    """
+
+    def __init__(self, store: Store, accounts: Accounts, tokens: ApiTokens, demands: Callable[[Account], bool]) -> None:
         self._store = store
         self._accounts = accounts
         self._tokens = tokens
+        self._demands = demands
 
     def begin(self, who: Identity) -> str:
         """The secret of a new session."""
@@ -70,6 +75,11 @@ class Sessions:
         """Ends this session of a person."""
         self._store.change("DELETE FROM sessions WHERE hash = ?", person.session)
 
+    def end_others(self, person: Person) -> None:
+        """Ends the sessions of a person but this one."""
+        query = "DELETE FROM sessions WHERE tenant = ? AND name = ? AND how = ? AND hash <> ?"
+        self._store.change(query, person.tenant, person.name, person.how, person.session)
+
     def end_all(self, person: Person) -> None:
         """Ends all sessions that were begun as this one was, by the same person."""
         query = "DELETE FROM sessions WHERE tenant = ? AND name = ? AND how = ?"
@@ -79,13 +89,15 @@ class Sessions:
         if who.how is How.TOKEN:
             token = self._tokens.with_hash(who.token)
             return Person(who.tenant, who.name, who.how, token.scopes, (), session, csrf) if token else None
-        roles = who.roles
+        roles, due = who.roles, False
         if who.how is How.PASSWORD:
             account = self._accounts.find(who.tenant, who.name)
             if account is None or not account.has_password:
                 return None
             roles = account.roles
-        return Person(who.tenant, who.name, who.how, permissions_of(roles), roles, session, csrf)
+            due = not account.has_second_factor and self._demands(account)
+        permissions = permissions_of(() if due else roles)
+        return Person(who.tenant, who.name, who.how, permissions, roles, session, csrf, due)
 
 
 def csrf_of(secret: str) -> str:

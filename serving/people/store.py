@@ -1,7 +1,8 @@
 """The database of people, sessions and tokens: one SQLite file of the home, for its owner alone.
 
 It is no table of the lake: an account must change at once and for good, while a lake keeps every version; and several
-worker processes look into it at each request. A password, token, session or link is never in it, only its hash.
+worker processes look into it at each request. A password, token, session, link or recovery code is never in it, only
+its hash; the secrets of second factors are, for codes are computed from them.
 """
 
 import hashlib
@@ -28,6 +29,15 @@ CREATE TABLE IF NOT EXISTS links (
 CREATE TABLE IF NOT EXISTS sessions (
     hash TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, how TEXT NOT NULL, roles TEXT NOT NULL,
     token TEXT NOT NULL, made_at REAL NOT NULL, seen_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS second_factors (
+    tenant TEXT, name TEXT, secret TEXT NOT NULL, step INTEGER, PRIMARY KEY (tenant, name)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS recovery_codes (
+    hash TEXT PRIMARY KEY, salt TEXT NOT NULL, tenant TEXT NOT NULL, name TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS half_sign_ins (
+    hash TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, ends_at REAL NOT NULL
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tokens (
     hash TEXT PRIMARY KEY, tenant TEXT NOT NULL, name TEXT NOT NULL, scopes TEXT NOT NULL, made_by TEXT NOT NULL,

@@ -27,6 +27,11 @@ def account_source(tenant: str, name: str) -> Source:
     return Source("account", f"{tenant}/{name}", free=5)
 
 
+def code_source(tenant: str, name: str) -> Source:
+    """The second factor of an account: the right password forgets no wrong codes."""
+    return Source("code", f"{tenant}/{name}", free=5)
+
+
 def address_source(address: str) -> Source:
     """An address; many people may share it."""
     return Source("address", address, free=30)

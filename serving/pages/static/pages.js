@@ -9,11 +9,14 @@ function signInByLink() {
   const form = document.createElement("form");
   form.method = "post";
   form.action = "/sign-in";
-  const field = document.createElement("input");
-  field.type = "hidden";
-  field.name = "token";
-  field.value = token;
-  form.append(field);
+  const csrf = document.querySelector("[name=csrf]")?.value ?? "";
+  for (const [name, value] of Object.entries({ token, csrf })) {
+    const field = document.createElement("input");
+    field.type = "hidden";
+    field.name = name;
+    field.value = value;
+    form.append(field);
+  }
   document.body.append(form);
   form.submit();
 }
