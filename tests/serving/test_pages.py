@@ -6,6 +6,7 @@ from html import unescape
 import pytest
 import yaml
 from fastapi.testclient import TestClient
+from httpx import Response
 from small_bot import KEY, OTHER, SECRET, SmallBot, wait_for
 from test_app import LOOPBACK, assert_is_problem
 from unsure_bot import UNCLEAR, UNSURE, unsure_bot
@@ -29,9 +30,20 @@ def csrf(client: TestClient) -> str:
     return found[1]
 
 
+def send_form(client: TestClient, page: str, action: str, fields: dict[str, str]) -> Response:
+    """Sends a form of a page for whoever has not signed in, as a browser does."""
+    found = re.search(r'name="csrf" value="(\w+)"', client.get(page).text)
+    assert found
+    return client.post(action, data=fields | {"csrf": found[1]}, headers=OWN, follow_redirects=False)
+
+
+def send_sign_in(client: TestClient, fields: dict[str, str]) -> Response:
+    return send_form(client, "/sign-in", "/sign-in", fields)
+
+
 def sign_in(client: TestClient, token: str) -> None:
     client.cookies.clear()
-    response = client.post("/sign-in", data={"token": token}, headers=OWN, follow_redirects=False)
+    response = send_sign_in(client, {"token": token})
     assert (response.status_code, response.headers["location"]) == (303, "/")
 
 
@@ -74,7 +86,7 @@ def test_somebody_with_a_token_sees_the_bots_of_its_tenant_alone(client: TestCli
 def test_the_session_s_cookie_is_kept_from_scripts_and_other_sites_and_holds_no_token(
     stranger: TestClient, tokens: dict[str, str]
 ) -> None:
-    response = stranger.post("/sign-in", data={"token": tokens["acme"]}, headers=OWN, follow_redirects=False)
+    response = send_sign_in(stranger, {"token": tokens["acme"]})
     cookie = response.headers["set-cookie"]
     assert {"HttpOnly", "SameSite=Strict", "Path=/"} <= set(cookie.split("; "))
     assert tokens["acme"] not in cookie
@@ -82,7 +94,7 @@ def test_the_session_s_cookie_is_kept_from_scripts_and_other_sites_and_holds_no_
 
 @pytest.mark.parametrize("token", ["", "wrong", "acme", "é"])
 def test_a_wrong_token_starts_no_session(stranger: TestClient, token: str) -> None:
-    response = stranger.post("/sign-in", data={"token": token}, headers=OWN)
+    response = send_sign_in(stranger, {"token": token})
     assert response.status_code == 403 and 'role="alert"' in response.text
     assert "set-cookie" not in response.headers
 

@@ -1,5 +1,6 @@
 """Accounts, passwords, sessions, API tokens and throttling, on a real store with a clock of the test's own."""
 
+import contextlib
 import json
 import stat
 import threading
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyotp
 import pytest
 from argon2 import PasswordHasher, extract_parameters
 from argon2.low_level import Type
@@ -21,13 +23,14 @@ from resources.environment import Home
 from serving.people import sessions, throttle
 from serving.people.accounts import LINK_SECONDS
 from serving.people.directory import Directory, TooManyAttemptsError, first_administrator
-from serving.people.passwords import check_password
+from serving.people.passwords import CommonPasswordError, check_password
 from serving.people.roles import ROLES, How, Permission, permissions_of
 from serving.people.sessions import Identity
 from serving.people.store import FILE, PeopleError
 
 GOOD = "four quiet brown horses"
 OTHER = "seven loud green parrots"
+COMMON = "Password1234!"
 HERE = "192.0.2.1"
 
 
@@ -53,6 +56,15 @@ def directory(home: Home, clock: Clock) -> Directory:
     return found
 
 
+def with_second_factor(directory: Directory, name: str = "kim") -> pyotp.TOTP:
+    """Sets up somebody's second factor with a code of half a minute ago; gives the app."""
+    secret = directory.second_factors.begin("acme", name)
+    assert secret
+    app = pyotp.TOTP(secret)
+    assert directory.second_factors.confirm("acme", name, app.at(directory.store.now() - 30))
+    return app
+
+
 def session_of(directory: Directory, name: str = "kim") -> str:
     return directory.sessions.begin(Identity("acme", name, How.PASSWORD))
 
@@ -66,6 +78,29 @@ def session_of(directory: Directory, name: str = "kim") -> str:
 def test_a_password_that_is_easily_guessed_is_refused(password: str) -> None:
     with pytest.raises(PeopleError, match="a password"):
         check_password(password, "acme", "kim")
+
+
+@pytest.mark.parametrize(
+    "password",
+    [
+        COMMON,
+        "qwertyuiop12",
+        "1q2w3e4r5t6y",
+        "P@ssw0rd2024",
+        "administrator",
+        "비밀번호12345678",
+        "ｐａｓｓｗｏｒｄ1234",
+    ],
+)
+def test_a_common_password_is_refused_and_says_so(password: str) -> None:
+    with pytest.raises(CommonPasswordError, match="must not be a common one"):
+        check_password(password, "acme", "kim")
+
+
+@pytest.mark.timeout(60)
+def test_a_password_made_to_keep_the_check_busy_is_answered() -> None:
+    with contextlib.suppress(PeopleError):
+        check_password("8<732|50+(@%$4{19![6" * 6)  # all of it would take zxcvbn for ever
 
 
 @pytest.mark.parametrize("password", [GOOD, "비밀번호는 길어야 좋습니다 정말로", "  spaces are good too  "])
@@ -390,6 +425,9 @@ def test_people_are_managed_by_commands_and_each_change_is_noted(call: Any, home
     call("people", "add", "acme", "lee", "--role", "planner", "--role", "reviewer")
     call("people", "role", "acme", "lee", "administrator")
     assert call("people", "reset", "acme", "kim")["link"] != made["link"]
+    with_second_factor(Directory(home), "kim")
+    assert call("people", "list", "acme")["people"][0]["has_second_factor"]
+    assert not call("people", "reset-second-factor", "acme", "kim")["has_second_factor"]
     call("people", "remove", "acme", "kim")
     assert [one["name"] for one in call("people", "list", "acme")["people"]] == ["lee"]
     token = call("tokens", "add", "acme", "shop", "--scope", "chat")["token"]
@@ -397,7 +435,8 @@ def test_people_are_managed_by_commands_and_each_change_is_noted(call: Any, home
     call("tokens", "revoke", "acme", "shop")
     report = call("audit", "acme")
     assert [entry["event"] for entry in report["entries"]] == [
-        *("person_added", "person_added", "roles_changed", "password_reset", "person_removed"),
+        *("person_added", "person_added", "roles_changed", "password_reset", "second_factor_reset"),
+        "person_removed",
         *("token_made", "token_revoked"),
     ]
     assert token not in json.dumps(report) and report["whole"]
@@ -412,6 +451,7 @@ def test_people_are_managed_by_commands_and_each_change_is_noted(call: Any, home
         (("people", "add", "acme", "Kim!", "--role", "planner"), "is no account name"),
         (("people", "add", "nobody", "kim", "--role", "planner"), "there is no tenant nobody"),
         (("people", "remove", "acme", "kim"), "acme has no account kim"),
+        (("people", "reset-second-factor", "acme", "kim"), "acme has no account kim"),
         (("tokens", "revoke", "acme", "x"), "acme has no token x"),
         (("tokens", "add", "acme", "x", "--scope", "all"), "scope 'all' is unknown"),
     ],

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from payloads import PAYLOAD, PAYLOAD_NAME
 from service import running
 from small_bot import KEY, OTHER, SECRET, SmallBot, wait_for
-from test_pages import OWN, csrf
-from test_people import GOOD
+from test_pages import OWN, csrf, send_form, send_sign_in
+from test_people import COMMON, GOOD
 
 from chatbot_assets.auditing import note_events
 from chatbot_assets.feedback.deciding import Decision, write_decision
@@ -33,10 +33,14 @@ from serving.review.filters import KINDS
 
 LOOPBACK = "http://127.0.0.1"
 PUBLIC_URL = "https://chat.example.com"
-PUBLIC = {"/", "/sign-in", "/sign-out", "/password", "/healthz", "/readyz", "/metrics", "/README.md", "/docs/{name}"}
+PUBLIC = {
+    *("/", "/sign-in", "/sign-in/code", "/sign-out", "/password"),
+    *("/healthz", "/readyz", "/metrics", "/README.md", "/docs/{name}"),
+}
 """What a stranger may ask for."""
 FORMS = [
     *("/sign-out", "/account/password", "/account/sign-out-everywhere", f"/bots/{KEY}/chat"),
+    *(f"/account/second-factor{act}" for act in ("", "/confirm", "/off")),
     *(f"/review/{KEY}/{act}" for act in ("decisions", "effect", f"decisions/{'0' * 32}/undo")),
 ]
 """What forms of somebody who has signed in are sent to."""
@@ -91,7 +95,7 @@ def their_turn(client: TestClient, tokens: dict[str, str]) -> str:
 def signed_in(client: TestClient, tenant: str, password: str = GOOD) -> TestClient:
     client.cookies.clear()
     form = {"tenant": tenant, "name": "admin", "password": password}
-    response = client.post("/sign-in", data=form, headers=OWN, follow_redirects=False)
+    response = send_sign_in(client, form)
     assert response.status_code == 303, response.text
     return client
 
@@ -136,6 +140,25 @@ def test_a_token_without_the_permission_gets_nothing_of_a_tenant(
         path = filled(operation.path, KEY, "0" * 32)
         response = client.request(operation.method, path, json={}, headers={"Authorization": f"Bearer {token}"})
         assert response.status_code == 403, operation.label
+
+
+def test_whoever_must_set_up_a_second_factor_gets_nothing_before(
+    client: TestClient, app: Any, directory: Directory, served: SmallBot
+) -> None:
+    rules = served.home.bots / "acme" / "_tenant.yaml"
+    rules.write_text("security: {second_factor: administrators}\n", encoding="utf-8")
+    try:
+        signed_in(client, "acme")
+        form = {"csrf": csrf(client), "session": "s", "text": "Tell me about parcel"}
+        for operation in operations(app):
+            if operation.path in PUBLIC or operation.path.startswith("/account"):
+                continue
+            sent = {"data": form} if operation.method.upper() == "POST" else {}
+            path = filled(operation.path, KEY, "0" * 32)
+            response = client.request(operation.method, path, headers=OWN, follow_redirects=False, **sent)
+            assert response.status_code == 403 and "second factor first" in response.json()["detail"], operation.label
+    finally:
+        rules.unlink()
 
 
 def test_a_scoped_token_may_do_what_its_scope_says_alone(client: TestClient, directory: Directory) -> None:
@@ -268,7 +291,7 @@ def test_every_mistake_at_sign_in_says_the_same(
     client.cookies.clear()
     directory.store.change("DELETE FROM attempts")
     form = {"tenant": tenant, "name": name, "password": password}
-    response = client.post("/sign-in", data=form, headers=OWN)
+    response = send_sign_in(client, form)
     assert response.status_code == 403 and "set-cookie" not in response.headers
     assert re.findall(r'role="alert">(.+?)<', response.text) == ["Customer, account or password is wrong."]
 
@@ -276,7 +299,7 @@ def test_every_mistake_at_sign_in_says_the_same(
 def test_too_many_attempts_are_told_to_wait(client: TestClient, directory: Directory) -> None:
     client.cookies.clear()
     form = {"tenant": "acme", "name": "somebody", "password": "wrong"}
-    answers = [client.post("/sign-in", data=form, headers=OWN) for _ in range(6)]
+    answers = [send_sign_in(client, form) for _ in range(6)]
     directory.store.change("DELETE FROM attempts")
     assert [answer.status_code for answer in answers] == [403] * 5 + [429]
     assert int(answers[-1].headers["retry-after"]) >= 1
@@ -288,7 +311,7 @@ def test_signing_in_gives_a_new_session_and_ends_the_one_before(client: TestClie
     (first,) = session_ids(signed_in(client, "acme"))
     assert first != "chosen-by-somebody-else"
     form = {"tenant": "acme", "name": "admin", "password": GOOD}
-    client.post("/sign-in", data=form, headers=OWN)
+    send_sign_in(client, form)
     (second,) = session_ids(client)
     assert second != first and directory.sessions.person(first) is None
 
@@ -313,7 +336,7 @@ def test_a_form_of_another_session_does_nothing(administrator: TestClient, path:
 
 
 def test_no_form_is_forgotten_above(app: Any) -> None:
-    by_strangers = {"/sign-in", "/password"}
+    by_strangers = {"/sign-in", "/sign-in/code", "/password"}
     sent = {
         filled(operation.path, KEY, "0" * 32)
         for operation in operations(app)
@@ -355,11 +378,18 @@ def test_a_one_time_link_sets_a_password_and_signs_in(client: TestClient, direct
     page = client.get("/password", params={"link": link})
     assert page.status_code == 200 and "lee" in page.text
     form = {"link": link, "password": GOOD, "again": GOOD}
-    assert client.post("/password", data=form | {"again": "x"}, headers=OWN).status_code == 403
-    assert client.post("/password", data=form | {"password": "x", "again": "x"}, headers=OWN).status_code == 403
-    assert client.post("/password", data=form, headers=OWN, follow_redirects=False).status_code == 303
+
+    def send(**other: str) -> int:
+        return send_form(client, f"/password?link={link}", "/password", form | other).status_code
+
+    assert send(again="x") == send(password="x", again="x") == 403
+    common = send_form(
+        client, f"/password?link={link}", "/password", form | dict.fromkeys(("password", "again"), COMMON)
+    )
+    assert common.status_code == 403 and "is a common one" in common.text
+    assert send() == 303
     assert "planner" in client.get("/account").text
-    assert client.post("/password", data=form, headers=OWN).status_code == 404
+    assert client.post("/password", data=form | {"csrf": csrf(client)}, headers=OWN).status_code == 404
     assert client.get("/password", params={"link": link}).status_code == 404
 
 
@@ -547,10 +577,10 @@ def test_a_strangers_browser_is_led_to_sign_in_and_back_and_a_program_is_refused
     back = re.findall(r'name="next" value="([^"]+)"', page)
     assert back == ["/service?period=30"] * 2
     form = {"tenant": "acme", "name": "admin", "password": "wrong", "next": back[0]}
-    again = client.post("/sign-in", data=form, headers=OWN)
+    again = send_sign_in(client, form)
     directory.store.change("DELETE FROM attempts")
     assert again.status_code == 403 and 'value="/service?period=30"' in again.text
-    arrived = client.post("/sign-in", data=form | {"password": GOOD}, headers=OWN, follow_redirects=False)
+    arrived = send_sign_in(client, form | {"password": GOOD})
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/service?period=30")
     already = client.get("/?next=/review", follow_redirects=False)
     assert (already.status_code, already.headers["location"]) == (303, "/review")
@@ -563,7 +593,7 @@ def test_signing_in_leads_to_no_other_site(client: TestClient, directory: Direct
     client.cookies.clear()
     assert "evil" not in client.get("/", params={"next": elsewhere}).text
     form = {"tenant": "acme", "name": "admin", "password": GOOD, "next": elsewhere}
-    response = client.post("/sign-in", data=form, headers=OWN, follow_redirects=False)
+    response = send_sign_in(client, form)
     assert response.headers["location"] == "/"
     assert client.get("/", params={"next": elsewhere}, follow_redirects=False).headers["location"] == "/"
 

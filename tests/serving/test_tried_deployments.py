@@ -11,6 +11,7 @@ import pytest
 from fastapi.testclient import TestClient
 from service import running
 from small_bot import KEY, SmallBot, wait_for
+from test_pages import send_sign_in
 
 from chatbot_assets.commands.promote import run as promote
 from chatbot_assets.deploy.live_check import verify_trial
@@ -139,9 +140,8 @@ def test_a_canary_goes_live_under_load_without_a_failed_or_mixed_answer(
 def test_the_start_page_tells_of_a_canary(canary: SmallBot) -> None:
     with client_of(canary) as client:
         token = client.headers["Authorization"].removeprefix("Bearer ")
-        origin = {"Origin": "http://127.0.0.1"}
-        page = client.post("/sign-in", data={"token": token}, headers=origin).text
-        assert "Canary: a new version answers 50 % of the sessions since" in page
+        send_sign_in(client, {"token": token})
+        assert "Canary: a new version answers 50 % of the sessions since" in client.get("/").text
 
 
 # -- shadows ------------------------------------------------------------------------------------------------------
