@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pyotp
 import pytest
 from a_browser import needs_chromium
 from service import running
@@ -153,4 +154,55 @@ def test_a_link_from_elsewhere_leads_through_the_sign_in_and_back(chromium: Any,
     other.goto(address.replace("127.0.0.1", "localhost"))
     other.evaluate("where => location.assign(where)", f"{address}/service?zone=UTC")
     other.get_by_role("heading", name="How your bots are doing").wait_for()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("locale", "width", "scheme", "script"), [("en-GB", 1200, "light", True), ("ko-KR", 390, "dark", False)]
+)
+def test_a_second_factor_is_set_up_and_asked_for_also_without_a_script(
+    chromium: Any, address: str, home: SmallBot, locale: str, width: int, scheme: Any, script: bool
+) -> None:
+    name, password, accounts = f"kim-{width}", "four quiet brown horses", Directory(home.home).accounts
+    accounts.add("acme", name, ["reviewer"])
+    assert accounts.accept(accounts.invite("acme", name), password)
+    size = {"width": width, "height": 844}
+    context = chromium.new_context(locale=locale, color_scheme=scheme, viewport=size, java_script_enabled=script)
+    page = context.new_page()
+    problems: list[str] = []
+    page.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
+
+    def sign_in() -> None:
+        page.goto(f"{address}/?next=/account")
+        for field, text in (("tenant", "acme"), ("name", name), ("password", password)):
+            page.locator(f"#{field}").fill(text)
+        page.locator("#password").press("Enter")
+
+    def look(what: str) -> None:
+        page.locator(what).first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        texts = page.locator("p:visible, a:visible, code:visible, label:visible, summary:visible, h1, h2:visible")
+        assert min(texts.evaluate_all(f"all => all.map({CONTRAST})")) >= 4.5
+        names = page.locator("input:visible, button:visible").evaluate_all(NAMES)
+        assert all(said.strip() for said in names)
+
+    sign_in()
+    page.locator("form[action='/account/second-factor'] button").click()
+    look(".qr-code")
+    app = pyotp.TOTP(page.locator(".secret").inner_text().replace(" ", ""))
+    page.locator("#code").fill(app.now())
+    page.locator("#code").press("Enter")
+    look(".recovery-codes")
+    recovery = page.locator(".recovery-codes code").first.inner_text()
+    page.goto(f"{address}/account")
+    page.locator("summary").click()
+    look("#off-password")
+    page.locator("form[action='/sign-out'] button").click()
+    sign_in()
+    look("form[action='/sign-in/code']")
+    assert page.evaluate("document.activeElement.id") == "code"
+    page.keyboard.type(recovery)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/account")
+    assert problems == []
     context.close()

@@ -296,7 +296,11 @@ def test_the_pages_say_the_same_in_every_language(browser: TestClient) -> None:
         "too_many_attempts",
         "sign_on_failed",
         "weak_password",
+        "common_password",
         "not_the_same",
+        "old_form",
+        "wrong_code",
+        "wrong_first_code",
     }
     for language in SPOKEN:
         assert set(words(language)) == used | by_state

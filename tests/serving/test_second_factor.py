@@ -2,14 +2,17 @@
 
 import re
 from collections.abc import Iterator
+from html import unescape
 from xml.etree import ElementTree
 
 import pyotp
 import pytest
+import segno
 from fastapi.testclient import TestClient
 from httpx import Response
 from hypothesis import given
 from hypothesis import strategies as st
+from test_oidc import PUBLIC
 from test_pages import OWN, csrf, send_form, send_sign_in
 from test_people import GOOD, HERE, OTHER, Clock, session_of, with_second_factor
 
@@ -17,6 +20,7 @@ from chatbot_assets.bot import BotError, load_bot, tenant_security
 from resources.audit import AuditLog
 from resources.environment import Home
 from serving.app import create_app
+from serving.origin import Origin
 from serving.people.directory import Directory, TooManyAttemptsError
 from serving.people.roles import How
 from serving.people.second_factor import GIVEN_SECONDS, RECOVERY_CODES, Proof, new_recovery_code, plain
@@ -257,16 +261,23 @@ def post(browser: TestClient, act: str, **fields: str) -> Response:
 def set_up(browser: TestClient) -> tuple[pyotp.TOTP, list[str]]:
     """Sets a second factor up on the page; gives the app and the recovery codes."""
     page = post(browser, "").text
-    secret = re.search(r'class="secret">(\w+)<', page)
-    picture = re.search(r"<svg.*</svg>", page)
-    assert secret and picture and ElementTree.fromstring(picture[0]).find("path") is not None
-    app = pyotp.TOTP(secret[1])
+    address, typed = re.search(r'href="(otpauth:[^"]+)"', page), re.search(r'class="secret">([\w ]+)<', page)
+    assert address and typed and f'<path stroke="#000" d="{drawn(unescape(address[1]))}"/>' in page
+    app = pyotp.parse_uri(unescape(address[1]))
+    assert isinstance(app, pyotp.TOTP) and (app.issuer, app.name) == ("Chatbots", "acme/kim")
+    assert app.secret == typed[1].replace(" ", "")
     wrong = post(browser, "/confirm", code="12345")
-    assert wrong.status_code == 403 and secret[1] not in wrong.text
     done = post(browser, "/confirm", code=app.now())
-    assert done.status_code == 200 and secret[1] not in done.text
+    assert (wrong.status_code, done.status_code) == (403, 200)
+    assert not [page for page in (wrong.text, done.text) if typed[1] in page or app.secret in page]
     assert csrf(browser) in done.text
     return app, re.findall(r"<li><code>([a-z2-7-]+)</code>", done.text)
+
+
+def drawn(text: str) -> str:
+    """The lines of a text's QR code."""
+    picture = ElementTree.fromstring(segno.make(text, micro=False).svg_inline())
+    return picture.findall("path")[-1].attrib["d"]
 
 
 def code_of(app: pyotp.TOTP, people: Directory) -> str:
@@ -399,8 +410,11 @@ def test_a_form_that_was_not_made_for_this_browser_signs_nobody_in(
 
 
 def test_the_cookie_of_such_a_form_is_kept_from_scripts_and_other_sites_and_made_anew_by_the_password(
-    browser: TestClient, people: Directory
+    browser: TestClient, home: Home, people: Directory
 ) -> None:
+    with TestClient(create_app(home, origin=Origin(PUBLIC)), PUBLIC) as outside:
+        safe = outside.get("/sign-in").headers["set-cookie"]
+        assert safe.startswith("__Host-chatbot-browser=") and "Secure" in safe.split("; ")
     cookie = browser.get("/sign-in").headers["set-cookie"]
     assert cookie.startswith("chatbot-browser-80=") and {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
     assert "set-cookie" not in browser.get("/").headers, "it stays the same, for a form in another window"
