@@ -56,8 +56,14 @@ def add_second_factor_routes(
         return RedirectResponse(ACCOUNT, HTTPStatus.SEE_OTHER)
 
     @app.post("/account/second-factor")
-    def set_up(request: Request, person: Owner) -> Response:
-        """Shows the secret of a new app, this once."""
+    def set_up(request: Request, form: Form, person: Owner) -> Response:
+        """Shows the secret of a new app, this once, to whoever gives the password."""
+        try:
+            account = directory.right_password(person, form.get("password", ""), address_of(request))
+        except TooManyAttemptsError as error:
+            return wait(request, error)
+        if account is None:
+            return show_account(request, person, "wrong_password")
         secret = factors.begin(person.tenant, person.name)
         if secret is None:
             return back_to_account()

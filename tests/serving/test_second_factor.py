@@ -260,7 +260,8 @@ def post(browser: TestClient, act: str, **fields: str) -> Response:
 
 def set_up(browser: TestClient) -> tuple[pyotp.TOTP, list[str]]:
     """Sets a second factor up on the page; gives the app and the recovery codes."""
-    page = post(browser, "").text
+    assert post(browser, "", password="wrong").status_code == 403
+    page = post(browser, "", password=GOOD).text
     address, typed = re.search(r'href="(otpauth:[^"]+)"', page), re.search(r'class="secret">([\w ]+)<', page)
     assert address and typed and f'<path stroke="#000" d="{drawn(unescape(address[1]))}"/>' in page
     app = pyotp.parse_uri(unescape(address[1]))
@@ -311,7 +312,8 @@ def test_somebody_sets_a_second_factor_up_and_is_asked_for_it_from_then_on(
     assert not [secret for secret in (app.secret, *codes, *map(plain, codes)) if secret in text]
     noted = [(entry["event"], entry["outcome"]) for entry in AuditLog(home.root, "acme").entries()]
     assert noted == [
-        *(("sign_in", "done"), ("second_factor_set", "done"), ("sign_out", "done")),
+        *(("sign_in", "done"), ("sign_in", "refused"), ("sign_in", "done")),
+        *(("second_factor_set", "done"), ("sign_out", "done")),
         *(("sign_in", "halfway"), ("sign_in", "refused"), ("sign_in", "done")),
     ]
 
@@ -348,7 +350,7 @@ def test_turning_it_off_needs_the_password_and_a_code(browser: TestClient, peopl
     app, _ = set_up(browser)
     for password, code in (("wrong", code_of(app, people)), (GOOD, "000000"), (GOOD, "")):
         assert post(browser, "/off", password=password, code=code).status_code == 403
-    assert post(browser, "").headers["location"] == "/account", "another app cannot take its place"
+    assert post(browser, "", password=GOOD).headers["location"] == "/account", "another app cannot take its place"
     assert post(browser, "/off", password=GOOD, code=code_of(app, people)).status_code == 303
     browser.cookies.clear()
     assert give_password(browser).headers["location"] == "/" and is_in(browser)
