@@ -370,7 +370,7 @@ def golden_file(bots: Path, key: str) -> Path:
 
 
 def tenant_file(bots: Path, key: str) -> Path:
-    """Where the defaults of a bot's tenant belong (``TENANT_SECTIONS`` alone), whether there are any or not."""
+    """Where what holds for a bot's whole tenant belongs (``TENANT_SECTIONS`` and ``SECURITY``); it may not exist."""
     return bot_file(bots, key).with_name(TENANT_FILE)
 
 
