@@ -29,7 +29,6 @@ from serving.pages import add_pages
 from serving.people.directory import Directory
 from serving.people.oidc import Settings, SingleSignOn
 from serving.priority import give_way
-from serving.problems import answer_with_problems
 from serving.shadows import Shadows
 from serving.tracing import Traced, tracer_provider
 from serving.verification import verification_routes
@@ -114,7 +113,6 @@ def create_app(
         app.add_middleware(Traced, provider=provider)
     app.add_middleware(Admission, metrics=metrics)
     app.add_middleware(Guard, origin=origin)
-    answer_with_problems(app)
     directory = Directory(home)
     access = Access(directory, origin)
     app.include_router(chat_routes(access))

@@ -1,6 +1,13 @@
 """Which language the service speaks to a browser or a client."""
 
+from fastapi import Request
+
 from chatbot_assets.explain.words import SPOKEN
+
+
+def language_of(request: Request) -> str:
+    """The spoken language that whoever asks likes best."""
+    return chosen_language(request.headers.get("accept-language", ""))
 
 
 def chosen_language(accept_language: str) -> str:

@@ -24,7 +24,12 @@ def sign_in_address(request: Request) -> str:
 
 
 def shows_pages(request: Request) -> bool:
-    """Whether somebody looks at the answer: a browser that goes to a page, not a program or a page's script."""
+    """Whether somebody looks at the answer, and can come back to it: a browser that goes to a page."""
+    return request.method == "GET" and is_browser(request)
+
+
+def is_browser(request: Request) -> bool:
+    """Whether somebody looks at the answer: not a program, and not a page's script."""
     accepted = request.headers.get("accept", "")
     is_page = "text/html" in accepted and "fragment" not in accepted
-    return request.method == "GET" and is_page and "authorization" not in request.headers
+    return is_page and "authorization" not in request.headers

@@ -80,10 +80,9 @@ def describe(report: dict[str, Any], language: str = SPOKEN[0]) -> str:
     for row in evidence["rows"]:
         lines += _row(row, words)
     lines += ["", say("deployment", deployment=deployment["deployment_id"], model=deployment["model_id"])]
-    lines += [
-        f"  {moment(event['at'])}  {event['event']:<10} {say('by', actor=event['actor'], reason=event['reason'])}"
-        for event in deployment["events"]
-    ]
+    for event in deployment["events"]:
+        by = say("by", actor=event["actor"], reason=event["reason"])
+        lines.append(f"  {moment(event['at'])}  {say('event_' + event['event']):<11} {by}")
     made_with = say("made_with", config=deployment["config_hash"], code=deployment["code_revision"])
     lines += [f"  {made_with}", "", say("versions")]
     lines += [_version(name, made, words) for name, made in report["versions"].items()]
@@ -91,7 +90,7 @@ def describe(report: dict[str, Any], language: str = SPOKEN[0]) -> str:
 
 
 def _version(name: str, made: dict[str, Any], words: Words) -> str:
-    rows = words.say("rows", rows=f"{made['rows']:>9,}") if made["rows"] is not None else ""
+    rows = words.say("rows", count=made["rows"], rows=f"{made['rows']:>9,}") if made["rows"] is not None else ""
     version, data = words.say("version", version=f"{made['version']:<5}"), made["data_version"][:12]
     line = f"  {name:<22} {version} {words.say('data', data=f'{data:<12}')} {rows}"
     line += f"  {words.say('code', code=made['code_version'] or '-')}"

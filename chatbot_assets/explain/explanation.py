@@ -69,7 +69,7 @@ def explain_turn(
     evidence: dict[str, Any] = {"kind": None, "thresholds": None, "read_as": None, "weighing": None, "rows": []}
     erased = history(lake.table(key, DEPLOYMENTS.name)).erased(turn["model_id"])
     if erased:
-        limits.append(words.say("limit_erased", when=f"{erased['at']:%Y-%m-%d}", reason=erased["reason"]))
+        limits.append(words.say("limit_erased", when=words.moment(erased["at"])))
     elif made and candidates:
         try:
             model = ModelEvidence(unpack(lake.table(key, "models"), turn["model_id"], cache), made["config"])

@@ -8,6 +8,9 @@ from typing import Any
 
 import yaml
 
+from chatbot_assets.deploy.actors import BY_ITSELF
+from chatbot_assets.feedback.reasons import PICKED, SUGGESTED
+
 SPOKEN = ("en", "ko")
 """The first one is spoken to whoever asks for none of them."""
 SHORT = 12
@@ -16,15 +19,25 @@ NAMED = 4
 """N-grams and keys that a sentence names at most."""
 BROUGHT = ("dialogues", "review_decisions")
 """The tables that others are made from; that those change with them goes without saying."""
+_GIVEN_REASONS = {PICKED: "reason_picked", SUGGESTED: "reason_suggested"}
 _FOLDER = Path(__file__).parent / "languages"
 
 
+Sentence = str | Mapping[str, str]
+"""What is said, or how it is said of 'one' and of 'other' numbers (CLDR's plural categories; Korean has one form)."""
+
+
 @functools.cache
-def sentences(language: str) -> dict[str, str]:
+def sentences(language: str) -> dict[str, Sentence]:
     """All sentences and words of one language by their name; what is in braces is filled in."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    found: dict[str, str] = yaml.load((_FOLDER / f"{language}.yaml").read_text(encoding="utf-8"), loader)
+    found: dict[str, Sentence] = yaml.load((_FOLDER / f"{language}.yaml").read_text(encoding="utf-8"), loader)
     return found
+
+
+def form(sentence: Sentence, count: int) -> str:
+    """How a sentence is said of so many."""
+    return sentence if isinstance(sentence, str) else sentence["one" if count == 1 else "other"]
 
 
 class Words:
@@ -36,8 +49,8 @@ class Words:
         self._sentences = sentences(language)
 
     def say(self, name: str, **values: Any) -> str:
-        """One of the language's sentences, filled in."""
-        return self._sentences[name].format(**values)
+        """One of the language's sentences, filled in; ``count`` also chooses its form."""
+        return form(self._sentences[name], values.get("count", 1)).format(**values)
 
     def summary(self, found: Mapping[str, Any]) -> list[str]:
         """What happened, why, where it was learnt, and what had been deployed: a few sentences."""
@@ -51,7 +64,8 @@ class Words:
     def origin(self, origin: Mapping[str, Any]) -> str:
         """Where a turn came from, and what a person decided about it."""
         if origin["kind"] == "landed":
-            words = self.say("landed", line=origin["line"], file=origin["file"], when=moment(origin["arrived_at"]))
+            when = self.moment(origin["arrived_at"])
+            words = self.say("landed", line=origin["line"], file=origin["file"], when=when)
         else:
             words = self.say("served", turn=origin["turn_id"])
         decision = origin["decision"]
@@ -62,15 +76,19 @@ class Words:
             "decided",
             origin=words,
             reviewer=decision["reviewer"],
-            when=moment(decision["decided_at"]),
-            action=decision["action"],
+            when=self.moment(decision["decided_at"]),
+            action=self.say(f"action_{decision['action']}"),
             right=self.say("decided_right", right=right) if right else "",
-            reason=self.say("because", reason=decision["reason"]) if decision["reason"] else "",
+            reason=self.say("because", reason=self.reason(decision["reason"])) if decision["reason"] else "",
         )
+
+    def reason(self, reason: str) -> str:
+        """Why a person decided: in their own words, or in the language's where the review page gave the reason."""
+        return self.say(_GIVEN_REASONS[reason]) if reason in _GIVEN_REASONS else reason
 
     def label(self, verdict: Mapping[str, Any]) -> str:
         """What the judge thinks of a row's label."""
-        said = [self.say("label", verdict=verdict["verdict"])]
+        said = [self.say("label", verdict=self.say(f"verdict_{verdict['verdict']}"))]
         if verdict["quality"] is not None:
             said.append(self.say("quality", quality=f"{verdict['quality']:.2f}"))
         if verdict["suggested_intent"]:
@@ -78,7 +96,7 @@ class Words:
         return ", ".join(said)
 
     def _what(self, turn: Mapping[str, Any]) -> str:
-        when, text = moment(turn["served_at"]), turn["text"]
+        when, text = self.moment(turn["served_at"]), turn["text"]
         if turn["category"] != "answered":
             return self.say(f"asked_{turn['category']}", when=when, text=text)
         intent = self.say("with_intent", intent=turn["intent"]) if turn["intent"] else ""
@@ -134,25 +152,23 @@ class Words:
         if canary := deployment["canary"]:
             others = self.say("canary_others", before=before["deployment_id"][:SHORT]) if before else ""
             share = _percent(canary["share"])
-            tried = self.say("canary", deployment=name, since=moment(canary["at"]), share=share, others=others)
-            return [tried, self.say("made_canary", actor=self._actor(canary["actor"]), reason=canary["reason"])]
+            tried = self.say("canary", deployment=name, since=self.moment(canary["at"]), share=share, others=others)
+            return [tried, self._by("made_canary", canary)]
         if live is None:
             return [self.say("not_live", deployment=name)]
-        since = moment(live["at"])
+        since = self.moment(live["at"])
         if after:
-            then = {"until": moment(after["at"]), "after": after["deployment_id"][:SHORT]}
+            then = {"until": self.moment(after["at"]), "after": after["deployment_id"][:SHORT]}
             said = [self.say("live_until", deployment=name, since=since, **then)]
         else:
             said = [self.say("live_since", deployment=name, since=since)]
-        made = next((event["reason"] for event in deployment["events"] if event["event"] == "candidate"), None)
-        by = {"actor": self._actor(live["actor"]), "reason": live["reason"], "made": made}
-        said.append(self.say("put_live_because" if made else "put_live", **by))
+        said.append(self._by("put_live", live))
         if before is None:
             said.append(self.say("first_deployment"))
         elif deployment["changed_since_before"]:
             changed = self._changed(deployment["changed_since_before"])
             name = before["deployment_id"][:SHORT]
-            said.append(self.say("changed_between", before=name, since=moment(before["at"]), changed=changed))
+            said.append(self.say("changed_between", before=name, since=self.moment(before["at"]), changed=changed))
         return said
 
     def _changed(self, changes: Mapping[str, Any]) -> str:
@@ -167,12 +183,20 @@ class Words:
             what.append(self.say("changed_code"))
         return ", ".join(what) or self.say("changed_nothing")
 
-    def _actor(self, actor: str) -> str:
-        return self.say("the_platform", run=actor[: len("run ") + SHORT]) if actor.startswith("run ") else actor
+    def _by(self, name: str, event: Mapping[str, Any]) -> str:
+        """Who did something to a deployment: a person with their reason, or the platform by itself."""
+        actor = event["actor"]
+        if actor.startswith(BY_ITSELF):
+            return self.say(f"{name}_itself", actor=actor[: len("run ") + SHORT] if actor.startswith("run ") else actor)
+        return self.say(name, actor=actor, reason=event["reason"])
+
+    def moment(self, at: datetime | str) -> str:
+        """A time as the language writes it, in UTC."""
+        return self.say("moment", at=datetime.fromisoformat(at) if isinstance(at, str) else at)
 
 
 def moment(at: datetime | str) -> str:
-    """A time as a person writes it, in UTC."""
+    """A time in a list, in UTC: always as long, whatever the language."""
     at = datetime.fromisoformat(at) if isinstance(at, str) else at
     return f"{at:%Y-%m-%d %H:%M} UTC"
 

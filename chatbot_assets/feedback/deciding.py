@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 
 from chatbot_assets.feedback.decision_log import DecisionLog
 from chatbot_assets.process.decisions import ACTIONS, LANDED, MODIFY, SERVED, UNDO, Decided
+from chatbot_assets.refused import RefusedError
 from resources.environment import code_revision
 from resources.lakehouse import ConflictError, Lake, LakeTable, Record, Signature
 from resources.remembered import Remembered
@@ -29,7 +30,7 @@ ATTEMPTS = 10
 LOCK = ".review.lock"
 
 
-class DecisionError(ValueError):
+class DecisionError(RefusedError):
     """A decision that cannot be written; its text says what to do."""
 
 
@@ -75,9 +76,9 @@ def write_decisions(
         _check(decision)
     turn_ids = [turn_id for decision in decisions for turn_id in decision.turn_ids]
     if not turn_ids:
-        raise DecisionError("name at least one turn")
+        raise DecisionError("no_turns", "name at least one turn")
     if len(set(turn_ids)) < len(turn_ids):
-        raise DecisionError("a turn is named twice; decide on each one once")
+        raise DecisionError("twice", "a turn is named twice; decide on each one once")
     if not new_intent:
         for intent in sorted({decision.intent for decision in decisions if decision.intent is not None}):
             _check_intent(lake, key, intent)
@@ -119,9 +120,10 @@ def undo_decision(lake: Lake, key: str, decision_id: str, reviewer: str, reason:
     def rows(log: DecisionLog, at: datetime) -> list[dict[str, Any]]:
         undone = log.row(decision_id)
         if undone is None or undone["action"] == UNDO:
-            raise DecisionError(f"{key} has no decision {decision_id} that could be taken back")
+            raise DecisionError("no_decision", f"{key} has no decision {decision_id} that could be taken back")
         if before := log.undone_by(decision_id):
-            raise AlreadyDecidedError(f"decision {decision_id} was already taken back by {before['reviewer']}")
+            said = f"decision {decision_id} was already taken back by {before['reviewer']}"
+            raise AlreadyDecidedError("undone", said, reviewer=before["reviewer"])
         kept = {name: undone[name] for name in ("turn_ids", "texts", "source")}
         row = {"action": UNDO, "intent": None, "answer": None, "reviewer": reviewer, "reason": reason}
         identity = _identity(kept["turn_ids"], UNDO, reviewer, at)
@@ -147,7 +149,7 @@ def _append(lake: Lake, key: str, make: Any) -> list[dict[str, Any]]:
                 table.discard(change)
                 continue
             return rows
-    raise DecisionError(f"{key}: others are deciding at this moment; try again")
+    raise DecisionError("busy", f"{key}: others are deciding at this moment; try again")
 
 
 @contextmanager
@@ -173,16 +175,18 @@ def _moment(log: DecisionLog) -> datetime:
 
 def _check(decision: Decision) -> None:
     if decision.action not in ACTIONS:
-        raise DecisionError(f"action {decision.action!r} is unknown; allowed: {', '.join(ACTIONS)}")
+        said = f"action {decision.action!r} is unknown; allowed: {', '.join(ACTIONS)}"
+        raise DecisionError("no_action", said, action=decision.action)
     if not decision.turn_ids:
-        raise DecisionError("name at least one turn")
+        raise DecisionError("no_turns", "name at least one turn")
     given = [value for value in (decision.intent, decision.answer) if value is not None]
     if decision.action == MODIFY and not given:
-        raise DecisionError("modify needs the right intent, the right answer or both")
+        raise DecisionError("no_choice", "modify needs the right intent, the right answer or both")
     if decision.action != MODIFY and given:
-        raise DecisionError(f"{decision.action} takes neither intent nor answer; use modify to give one")
+        said = f"{decision.action} takes neither intent nor answer; use modify to give one"
+        raise DecisionError("takes_none", said, action=decision.action)
     if any(not value.strip() for value in given):
-        raise DecisionError("intent and answer must not be empty")
+        raise DecisionError("empty", "intent and answer must not be empty")
 
 
 def known_intents(lake: Lake, key: str) -> frozenset[str]:
@@ -210,7 +214,8 @@ def _check_intent(lake: Lake, key: str, intent: str) -> None:
     if intent not in known:
         near = difflib.get_close_matches(intent, sorted(known), n=3, cutoff=0.4)
         meant = f"; did you mean {', '.join(near)}?" if near else ""
-        raise DecisionError(f"{key} has no intent {intent!r}{meant} (for a new one say so: --new-intent)")
+        said = f"{key} has no intent {intent!r}{meant} (for a new one say so: --new-intent)"
+        raise DecisionError("no_intent_but" if near else "no_intent", said, intent=intent, near=near)
 
 
 def _texts(lake: Lake, key: str, turn_ids: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -253,19 +258,22 @@ def _source(key: str, turn_ids: Sequence[str], texts: dict[str, dict[str, str]])
             return source
     missing = [turn_id for turn_id in turn_ids if all(turn_id not in found for found in texts.values())]
     if missing:
-        raise DecisionError(f"{key} has no turn {', '.join(missing)}; review_queue and conversations name turns")
-    raise DecisionError("some of these turns were served and some were landed; decide on them one kind at a time")
+        said = f"{key} has no turn {', '.join(missing)}; review_queue and conversations name turns"
+        raise DecisionError("no_turn", said, turns=missing)
+    said = "some of these turns were served and some were landed; decide on them one kind at a time"
+    raise DecisionError("two_kinds", said)
 
 
 def _check_undecided(log: DecisionLog, turn_ids: Sequence[str]) -> None:
     for turn_id in turn_ids:
         before = log.decided(turn_id)
         if before is not None and before.is_settled:
-            raise AlreadyDecidedError(
-                f"turn {turn_id} was already decided by {_told(before)}; use --again to decide anew"
-            )
+            raise _second(turn_id, before)
 
 
-def _told(before: Decided) -> str:
-    to = " → ".join(value for value in (before.new_intent, before.new_answer) if value)
-    return f"{before.reviewer}: {before.action}{f' ({to})' if to else ''}"
+def _second(turn_id: str, before: Decided) -> AlreadyDecidedError:
+    right = " → ".join(value for value in (before.new_intent, before.new_answer) if value)
+    told = f"{before.reviewer}: {before.action}{f' ({right})' if right else ''}"
+    said = f"turn {turn_id} was already decided by {told}; use --again to decide anew"
+    facts = {"reviewer": before.reviewer, "action": before.action, "right": right}
+    return AlreadyDecidedError("decided_right" if right else "decided", said, **facts)

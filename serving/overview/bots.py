@@ -28,7 +28,7 @@ from resources.remembered import RACY_NS, Remembered
 from resources.tenancy import owns
 from serving.overview.events import Event, newest_events
 from serving.overview.traffic import Counts, Traffic
-from serving.overview.trouble import KINDS, Trouble, troubles
+from serving.overview.trouble import Trouble, troubles
 from serving.overview.unanswered import Question, Unanswered
 
 LOOK_AGAIN_SECONDS = 60
@@ -197,11 +197,11 @@ class Bots:
             bot = load_bot(self._home.bots, key)
             state = bot_state(self._home, self._lake, bot, versions=self._code_versions)
         except BotError as error:
-            return replace(self._of_live(key, past), troubles=(_trouble("file_mistake", str(error)),))
+            return replace(self._of_live(key, past), troubles=(Trouble.of("file_mistake", str(error)),))
         except Exception:
             logger.exception("the tables of %s cannot be read", key)
             words = "its tables cannot be read; the service's log says why"
-            return replace(self._of_live(key, past), troubles=(_trouble("unreadable", words),))
+            return replace(self._of_live(key, past), troubles=(Trouble.of("unreadable", words),))
         damaged = verifications.found_wrong(self._lake.bot_folder(key))
         read, made = state.commits["landing_files"], state.commits["evaluations"]
         return replace(
@@ -262,10 +262,6 @@ def qualities(past: History) -> list[Quality]:
             if metrics.get("accuracy") is not None:
                 found.append(Quality(event["at"], float(metrics["accuracy"]), metrics.get("rows")))
     return found
-
-
-def _trouble(kind: str, detail: str) -> Trouble:
-    return Trouble(kind, KINDS[kind], {}, detail)
 
 
 def _times(paths: Iterable[str]) -> tuple[int, ...] | None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from chatbot_assets.collect.reading import ERASED, WITHDRAWN
+from chatbot_assets.deploy.actors import BY_ITSELF
 from chatbot_assets.deploy.record import LIFE, Deployment, History
 from chatbot_assets.deploy.share import CANARY, SHADOW
 from chatbot_assets.process.decisions import UNDO
@@ -14,8 +15,6 @@ from resources.attempts import Attempt
 FILE_KINDS = {"read": "file_read", "duplicate": "file_again", WITHDRAWN: "file_withdrawn", ERASED: "file_erased"}
 TAKEN_BACK = {"rolled_back": CANARY, "rejected": SHADOW}
 """The event that takes a tried deployment back, and what it was tried as."""
-BY_ITSELF = ("run ", "watch", "trials (", "chat service (")
-"""How the names of those begin that are no people."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,11 @@ class Trouble:
     facts: Mapping[str, Any] = field(default_factory=dict)
     detail: str = ""
 
+    @classmethod
+    def of(cls, kind: str, detail: str = "", **facts: Any) -> "Trouble":
+        """One of ``KINDS``."""
+        return cls(kind, KINDS[kind], facts, detail)
+
 
 KINDS: dict[str, Weight] = {
     "file_mistake": "act",
@@ -72,7 +77,7 @@ def troubles(
     found: list[Trouble] = []
 
     def say(kind: str, detail: str = "", **facts: Any) -> None:
-        found.append(Trouble(kind, KINDS[kind], facts, detail))
+        found.append(Trouble.of(kind, detail, **facts))
 
     if damaged:
         say("damaged", "; ".join(f"{table}: {words}" for table, words in damaged.items()))
@@ -88,16 +93,26 @@ def troubles(
     if is_refreshing:
         made = sum(state.commits[table.name] is not None for table in MATERIALISED)
         say("refreshing", state.reason, made=made, of=len(MATERIALISED))
-    elif state.obstacle == "failed":
-        _say_failed(state, say)
-    elif state.obstacle:
-        say(state.obstacle, state.blocked or "")
+    elif what := obstacle(state):
+        found.append(what)
     elif state.attempt and state.retry_at:
         say("retrying", state.attempt.reason, at=state.retry_at)
     if not is_refreshing:
-        _say_behind(state, say, now)
+        found += due(state, now)
     order = list(KINDS)
     return tuple(sorted(found, key=lambda one: order.index(one.kind)))
+
+
+def obstacle(state: BotState) -> Trouble | None:
+    """What keeps a bot from being brought up to date."""
+    kind: str | None = state.obstacle
+    if kind == "failed" and state.retry_at is None:
+        kind = "failed_lasting"
+    elif kind == "failed":
+        is_unknown = state.attempt is not None and state.attempt.kind == "unknown"
+        kind = "failed_often" if is_unknown else "failed_passing"
+        return Trouble.of(kind, state.blocked or "", at=state.retry_at)
+    return Trouble.of(kind, state.blocked or "") if kind else None
 
 
 def _trial_taken_back(past: History) -> tuple[str, dict[str, Any]] | None:
@@ -110,18 +125,13 @@ def _trial_taken_back(past: History) -> tuple[str, dict[str, Any]] | None:
     return (str(before), own[-1]) if is_over else None
 
 
-def _say_failed(state: BotState, say: Any) -> None:
-    detail = state.blocked or ""
-    if state.retry_at is None:
-        say("failed_lasting", detail)
-    elif state.attempt and state.attempt.kind == "unknown":
-        say("failed_often", detail, at=state.retry_at)
-    else:
-        say("failed_passing", detail, at=state.retry_at)
-
-
-def _say_behind(state: BotState, say: Any, now: datetime) -> None:
+def due(state: BotState, now: datetime) -> list[Trouble]:
     """What a refresh will bring, by what makes it necessary."""
+    found: list[Trouble] = []
+
+    def say(kind: str, detail: str = "", **facts: Any) -> None:
+        found.append(Trouble.of(kind, detail, **facts))
+
     if state.unread:
         names = [file.name for file in state.unread]
         arriving = state.gather_until is not None and now < state.gather_until
@@ -137,7 +147,7 @@ def _say_behind(state: BotState, say: Any, now: datetime) -> None:
     if any(reason == "never made" for _, reason in reasons):
         if not state.obstacle and state.commits[DEPLOYMENTS.name] is None and not state.unread:
             say("first")
-        return
+        return found
     detail = "; ".join(sorted(f"{table}: {reason}" for table, reason in reasons))
     sources = {f"{table.name} changed" for table in SOURCES}
     kinds = {
@@ -150,3 +160,4 @@ def _say_behind(state: BotState, say: Any, now: datetime) -> None:
             say(kind, detail)
     if reasons and not any(kinds.values()) and not state.unread:
         say("unfinished", detail)
+    return found

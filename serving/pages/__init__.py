@@ -13,22 +13,26 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from fastapi.staticfiles import StaticFiles
 from pydantic import ValidationError
 
-from chatbot_assets.explain.words import Words, moment
+from chatbot_assets.explain.words import Words
 from resources.environment import Home
 from serving.access import ACCOUNT, Access
 from serving.chat import TEXT_LIMIT, Chat, ChatRequest, chat_of
 from serving.explaining import Explaining
 from serving.forms import form_of
-from serving.languages import chosen_language
+from serving.languages import language_of
 from serving.overview.bots import Bots
 from serving.pages.cards import Cards
 from serving.pages.documents import documents, pictures, render
 from serving.pages.people import add_people_pages
 from serving.pages.rendering import Pages
 from serving.pages.service.routes import service_routes
+from serving.pages.service.speech import Speech
+from serving.pages.words import words_of
 from serving.people.oidc import SingleSignOn
 from serving.people.roles import Permission, Person
-from serving.returning import FIELD, own_path
+from serving.problems import Problem, answer_with_problems, as_json
+from serving.returning import FIELD, is_browser, own_path
+from serving.review.desk import Desk
 from serving.review.routes import review_routes
 
 _FOLDER = Path(__file__).parent
@@ -45,17 +49,32 @@ def add_pages(
     dagster: str | None,
     sign_on: SingleSignOn | None = None,
 ) -> None:
-    """Adds the pages' routes; the documents alone are shown to whoever has not signed in."""
+    """Adds the pages' routes, and pages for problems; the documents alone are shown to whoever has not signed in."""
     pages = Pages(dagster=_dagster_links(dagster), text_limit=TEXT_LIMIT)
     page = pages.show
     ask_to_sign_in = add_people_pages(app, pages, access, sign_on)
-    cards = Cards(home)
+    desk = Desk(home)
+    cards = Cards(home, desk)
+
+    def show_problem(request: Request, problem: Problem) -> Response:
+        if not is_browser(request) or problem.status < HTTPStatus.BAD_REQUEST:
+            return as_json(request, problem)
+        said = words_of("problems", language_of(request))
+        told = said.get(str(problem.status.value), said["other"])
+        person = access.signed_in(request)
+        values = {"person": person, "told": told, "detail": problem.detail}
+        shown = page(request, "problem.html", problem.status, **values)
+        shown.headers.update(problem.headers or {})
+        return shown
+
+    answer_with_problems(app, show_problem)
 
     def show_start(
         request: Request, chat: Chat, person: Person, session: str, said: dict[str, Any] | None
     ) -> HTMLResponse:
         shown = cards.of(person.tenant, chat.bots)
-        return page(request, "start.html", person=person, cards=shown, session=session, said=said)
+        say = Speech(language_of(request))
+        return page(request, "start.html", person=person, cards=shown, session=session, said=said, say=say)
 
     @app.get("/")
     def start(request: Request, chat: Annotated[Chat, Depends(chat_of)]) -> Response:
@@ -97,12 +116,12 @@ def add_pages(
         chat: Annotated[Chat, Depends(chat_of)],
     ) -> HTMLResponse:
         """Why a turn was answered as it was."""
-        said = Words(chosen_language(request.headers.get("accept-language", "")))
+        said = Words(language_of(request))
         found = explaining.of(chat, person.tenant, key, turn_id, said)
-        return page(request, "explain.html", person=person, found=found, said=said, moment=moment)
+        return page(request, "explain.html", person=person, found=found, said=said)
 
     app.include_router(service_routes(overview, access, page))
-    app.include_router(review_routes(home, access, page))
+    app.include_router(review_routes(home, access, page, desk))
 
     def document(request: Request, address: str) -> Any:
         found = next((document for document in documents() if document.address == address), None)

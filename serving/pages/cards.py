@@ -5,23 +5,22 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.deploy.record import Deployment, Trial
 from chatbot_assets.languages import LANGUAGES, language_defaults
-from chatbot_assets.tables import MATERIALISED, REVIEW_QUEUE
+from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
-from resources.lakehouse import Commit
 from resources.tenancy import TenantLake, owns
 from serving.bots import LiveBots
+from serving.overview.trouble import Trouble, due, obstacle
+from serving.review.desk import Desk
 
 KEPT_SECONDS = 2.0
 """How long the lake's state is shown before it is looked at again."""
-TO_LOOK_AT = ("failed", "similar", "dissatisfied")
-"""Kinds of queued turns; of those that users were satisfied with, nothing need be done."""
 logger = logging.getLogger(__name__)
 
 
@@ -29,14 +28,15 @@ logger = logging.getLogger(__name__)
 class Standing:
     """How a bot's data stands: tables that were made, tables that are behind and why, and what keeps it from going on.
 
-    A blocked bot is tried again at ``retry_at``, or else only when something changes.
-    ``waiting`` turns are for somebody to look at, as many as the review queue held when it was made last.
+    ``due`` says why it is behind as a planner knows it. A blocked bot is tried again at ``retry_at``, or else only when
+    something changes. ``waiting`` turns are for somebody to decide on.
     ``language`` and ``description`` are those of the bot's file; None when the file cannot be used.
     """
 
     made: int = 0
     behind: Mapping[str, tuple[str, ...]] | None = None
-    blocked: str | None = None
+    due: tuple[Trouble, ...] = ()
+    blocked: Trouble | None = None
     retry_at: datetime | None = None
     waiting: int = 0
     language: str | None = None
@@ -76,8 +76,9 @@ class Card:
 class Cards:
     """The cards of each tenant. What the lake says is looked at once in a while, however many people look."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, desk: Desk) -> None:
         self._home = home
+        self._desk = desk
         self._lock = threading.Lock()
         self._kept: dict[str, tuple[float, dict[str, Standing]]] = {}
 
@@ -109,22 +110,18 @@ class Cards:
             bot = load_bot(self._home.bots, key)
             state = bot_state(self._home, lake, bot)
         except BotError as error:
-            return Standing(blocked=str(error))
+            return Standing(blocked=Trouble.of("file_mistake", str(error)))
         except Exception:
             logger.exception("the tables of %s cannot be read", key)
-            return Standing(blocked="its tables cannot be read; the service's log says why")
+            words = "its tables cannot be read; the service's log says why"
+            return Standing(blocked=Trouble.of("unreadable", words))
         return Standing(
             made=sum(state.commits[table.name] is not None for table in MATERIALISED),
             behind={item.table: item.reasons for item in state.stale} if state.needs_refresh else None,
-            blocked=state.blocked,
+            due=tuple(due(state, datetime.now(UTC))),
+            blocked=obstacle(state),
             retry_at=state.retry_at,
-            waiting=_waiting(state.commits[REVIEW_QUEUE.name]),
+            waiting=self._desk.waiting(key),
             language=bot.language,
             description=bot.description,
         )
-
-
-def _waiting(queue: Commit | None) -> int:
-    """How many turns a queue held, by the notes of its commit."""
-    notes = queue.record.notes if queue and queue.record else {}
-    return sum(int(notes.get(kind, 0)) for kind in TO_LOOK_AT)

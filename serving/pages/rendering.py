@@ -1,5 +1,6 @@
 """How a page is made: its template, in the language that the browser asks for."""
 
+from datetime import UTC
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,10 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from serving.languages import chosen_language
+from serving.languages import language_of
 from serving.pages.documents import documents
 from serving.pages.words import words
+from serving.pages.writing import Writing
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -25,8 +27,13 @@ class Pages:
         self._templates.globals |= {"documents": documents} | shared
 
     def show(self, request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, **values: Any) -> HTMLResponse:
-        """A page. A form in it of somebody who has signed in needs ``person``: it holds the CSRF token."""
-        language = chosen_language(request.headers.get("accept-language", ""))
-        text = self._templates.get_template(template).render(language=language, words=words(language), **values)
+        """A page. A form in it of somebody who has signed in needs ``person``: it holds the CSRF token.
+
+        Its times are those of ``zone``, by default UTC.
+        """
+        language = language_of(request)
+        writing = Writing(language, values.get("zone", UTC))
+        shared = {"language": language, "words": words(language), "write": writing, "status": status}
+        text = self._templates.get_template(template).render(shared, **values)
         headers = {"Vary": "Accept-Language, Accept, Cookie", "Content-Language": language}
         return HTMLResponse(text, status, headers)

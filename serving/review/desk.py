@@ -1,10 +1,13 @@
 """What a reviewer sees and does: a tenant's queues, with what people have decided since they were made."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from chatbot_assets.bot import BotError, load_bot
 from chatbot_assets.feedback.asking import Outcome
@@ -12,9 +15,13 @@ from chatbot_assets.feedback.deciding import Decision, undo_decision, write_deci
 from chatbot_assets.feedback.decision_log import DecisionLog, Row
 from chatbot_assets.feedback.desk import GOLDEN, Desks
 from chatbot_assets.feedback.effect import Change
+from chatbot_assets.feedback.reasons import PICKED, SUGGESTED
 from chatbot_assets.process.decisions import EXCLUDE, HOLD, MODIFY, UNDO
+from chatbot_assets.refused import RefusedError
+from chatbot_assets.tables import REVIEW_QUEUE
 from resources.environment import Home
 from resources.lakehouse import Lake
+from resources.remembered import Remembered
 from serving.bots import LiveBots
 from serving.review.filters import EXCLUDED, GROUPS_ON_A_PAGE, MODIFIED, ON_HOLD, SERVED_KINDS, Filters
 from serving.review.known import KnownAnswers
@@ -30,19 +37,21 @@ WHILE_MADE = timedelta(hours=1)
 """How long before its commit a queue may have read the decisions."""
 EXAMPLES = 5
 """Texts that are told of those that a decision would fix, break or move."""
+TO_DECIDE = ("failed", "similar", "dissatisfied")
+"""Kinds of turns that wait for somebody; of those that users were satisfied with, nothing need be done."""
 AROUND = 6
 """Turns of a conversation that are shown before and after one of them."""
 
 
-class ChoiceError(ValueError):
-    """A decision that was not filled in rightly; its text says what to do."""
+class ChoiceError(RefusedError):
+    """A decision that was not filled in rightly."""
 
 
 class GoneError(ChoiceError):
     """Nothing of what was chosen waits any more."""
 
     def __init__(self) -> None:
-        super().__init__("somebody has decided on these rows already, or they are gone; look at the page again")
+        super().__init__("gone")
 
 
 @dataclass(frozen=True)
@@ -134,12 +143,29 @@ class Desk:
         self._lake = Lake(home.lake)
         self._queues = Queues(self._lake, home.cache)
         self._outcomes = Outcomes()
+        self._waiting: Remembered[int] = Remembered()
         self._forecasts = Desks(self._lake)
         self.known = KnownAnswers(self._lake)
 
     def queue(self, key: str) -> QueueView | None:
         """The bot's queue as it was made last."""
         return self._queues.of(key)
+
+    def waiting(self, key: str) -> int:
+        """Turns that wait for somebody, of any time: neither decided on nor put off."""
+        queue = self._lake.table(key, REVIEW_QUEUE.name)
+        made, decided = queue.last(), self._lake.table(key, "review_decisions").last()
+        if made is None:
+            return 0
+
+        def count() -> int:
+            rows = queue.arrow(["turn_id", "kind", "on_hold"], made.version)
+            rows = rows.filter(pc.is_in(rows.column("kind"), value_set=pa.array(TO_DECIDE)))
+            on_hold = rows.column("turn_id").filter(rows.column("on_hold")).to_pylist()
+            settled = pa.array(sorted(self._settled(key, made.committed_at, on_hold)), pa.string())
+            return int(rows.num_rows - pc.sum(pc.is_in(rows.column("turn_id"), value_set=settled), min_count=0).as_py())
+
+        return self._waiting.get(key, (made.version, decided and decided.version), count)
 
     def make_ahead(self, key: str) -> None:
         """Begins to make what :meth:`effect` needs, for somebody who may decide and has opened the bot's queue."""
@@ -151,7 +177,7 @@ class Desk:
         view = self.queue(filters.bot)
         if view is None:
             return QueuePage((), 0, 0, {})
-        return view.page(filters, now, self._settled(filters.bot, view))
+        return view.page(filters, now, self._settled(filters.bot, view.made_at, view.on_hold))
 
     def decisions(self, key: str) -> Decisions:
         """What is decided of a bot now."""
@@ -188,8 +214,8 @@ class Desk:
         """
         view = self.queue(key)
         if view is None or not choice.groups:
-            raise ChoiceError("choose at least one row")
-        turns = view.turns_of(choice.groups, kind, self._settled(key, view))
+            raise ChoiceError("no_turns")
+        turns = view.turns_of(choice.groups, kind, self._settled(key, view.made_at, view.on_hold))
         decisions = self._decisions(view, kind, turns, choice, reviewer)
         rows = write_decisions(self._lake, key, decisions, new_intent=choice.is_new)
         return [row["decision_id"] for row in rows]
@@ -211,15 +237,15 @@ class Desk:
         """
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
-            raise ChoiceError("choose an intent; what a new answer would do is not known before the bot has learnt it")
-        turns = view.turns_of(choice.groups, kind, self._settled(key, view))
+            raise ChoiceError("no_effect")
+        turns = view.turns_of(choice.groups, kind, self._settled(key, view.made_at, view.on_hold))
         chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
             raise GoneError
         try:
             bot = load_bot(self._home.bots, key)
         except BotError as error:
-            raise ChoiceError(str(error)) from None
+            raise ChoiceError("bot_file", detail=str(error)) from None
         effect = self._forecasts.of(bot).effect(sorted(chosen), choice.intent)
         return [
             _told(name, [change for change in changes if change.name not in chosen], view)
@@ -246,7 +272,7 @@ class Desk:
         if choice.action != ACCEPT:
             intent, answer = (choice.intent, choice.answer) if choice.action == MODIFY else (None, None)
             if choice.action == MODIFY and not (intent or answer):
-                raise ChoiceError("choose the right intent or answer, or write a new one")
+                raise ChoiceError("no_choice")
             return [
                 Decision(tuple(found), choice.action, intent, answer, reviewer, choice.reason)
                 for found in turns.values()
@@ -258,17 +284,17 @@ class Desk:
             if not found or group is None:
                 continue
             if not (group.preset_intent or group.preset_answer):
-                raise ChoiceError(f"nothing is suggested for {group.text!r}; choose the right answer yourself")
+                raise ChoiceError("nothing_suggested", row=group.text)
             answer = None if group.preset_intent else group.preset_answer
-            why = "the user picked it" if kind in SERVED_KINDS else "as the judge suggests"
+            why = PICKED if kind in SERVED_KINDS else SUGGESTED
             decisions.append(Decision(tuple(found), MODIFY, group.preset_intent, answer, reviewer, why))
         return decisions
 
-    def _settled(self, key: str, view: QueueView) -> set[str]:
-        """Turns of the queue that people have decided on, or put off, since it read the decisions."""
+    def _settled(self, key: str, made_at: datetime, on_hold: Collection[str]) -> set[str]:
+        """Turns that people have decided on or put off, before a queue was made (``on_hold``) or since."""
         log = self._log(key)
-        recent = _since(log.newest(RECENT), view.made_at - WHILE_MADE)
-        touched = {turn_id for row in recent for turn_id in row["turn_ids"]} | view.on_hold
+        recent = _since(log.newest(RECENT), made_at - WHILE_MADE)
+        touched = {turn_id for row in recent for turn_id in row["turn_ids"]}.union(on_hold)
         return {turn_id for turn_id in touched if log.decided(turn_id)}
 
     def _log(self, key: str) -> DecisionLog:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from chatbot_assets.refused import RefusedError
 from serving.zones import all_zones, midnight
 
 SERVED_KINDS = ("failed", "similar", "dissatisfied", "satisfied")
@@ -39,8 +40,8 @@ OFFERED_ZONES = (
 )
 
 
-class FilterError(ValueError):
-    """An address that names something there is not; its text says what there is."""
+class FilterError(RefusedError):
+    """An address that names something there is not."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +73,13 @@ class Filters:
         keys = sorted(bots)
         bot = query.get("bot") or (keys[0] if keys else "")
         if bot and bot not in keys:
-            raise FilterError(f"there is no bot {bot}; there are: {', '.join(keys)}")
+            raise FilterError("no_bot", bot=bot, bots=keys)
         zone = query.get("zone") or (ZONES.get(language(bot), "UTC") if bot else "UTC")
         if zone not in all_zones():
-            raise FilterError(f"there is no time zone {zone!r}; write one like Asia/Seoul")
+            raise FilterError("no_zone", zone=zone)
         since, until = _date(query, "since"), _date(query, "until")
         if since and until and since > until:
-            raise FilterError(f"the period ends ({until}) before it begins ({since})")
+            raise FilterError("order", since=since, until=until)
         is_range = since or until
         return cls(
             bot=bot,
@@ -119,7 +120,7 @@ class Filters:
 def _one_of(query: Mapping[str, str], name: str, allowed: Iterable[str], usual: str) -> str:
     value = query.get(name) or usual
     if value not in allowed:
-        raise FilterError(f"{name}: {value!r} is none of {', '.join(allowed)}")
+        raise FilterError("no_value", name=name, value=value, allowed=list(allowed))
     return value
 
 
@@ -130,14 +131,14 @@ def _date(query: Mapping[str, str], name: str) -> date | None:
     try:
         found = date.fromisoformat(value)
     except ValueError:
-        raise FilterError(f"{name}: {value!r} is no date; write one like 2026-01-31") from None
+        raise FilterError("no_date", value=value) from None
     if not 1970 <= found.year < 9999:
-        raise FilterError(f"{name}: {found} is out of the calendar that the service knows")
+        raise FilterError("far_date", value=value)
     return found
 
 
 def _page(query: Mapping[str, str]) -> int:
     value = query.get("page") or "1"
     if not (value.isascii() and value.isdigit() and 1 <= int(value[:10]) <= 10**6):
-        raise FilterError(f"page: {value!r} is no page; the first one is 1")
+        raise FilterError("no_page", value=value)
     return int(value)

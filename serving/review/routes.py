@@ -13,25 +13,26 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 
 from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.feedback.deciding import AlreadyDecidedError, DecisionError
+from chatbot_assets.refused import RefusedError
 from resources.environment import Home
 from resources.tenancy import owns
 from serving.access import Access
 from serving.forms import fields_of
-from serving.languages import chosen_language
+from serving.languages import language_of
 from serving.pages.words import words_of
 from serving.people.roles import Permission, Person
 from serving.review.desk import Choice, ChoiceError, Decisions, Desk, GoneError, Told
 from serving.review.filters import KINDS, OFFERED_ZONES, OPEN, PERIODS, SERVED_KINDS, STATES, FilterError, Filters
+from serving.review.refusals import Refusal, refusal
 
 TEXT_LIMIT = 2_000
 ShowPage = Callable[..., HTMLResponse]
 Form = Mapping[str, list[str]]
 
 
-def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
+def review_routes(home: Home, access: Access, show: ShowPage, desk: Desk) -> APIRouter:
     """The page, and what its buttons do; ``show`` renders a template in the language of whoever asks."""
     router = APIRouter(prefix="/review")
-    desk = Desk(home)
 
     def keys(owner: str) -> list[str]:
         """The tenant's bots."""
@@ -48,17 +49,17 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {person.tenant} has no bot {key}")
         return key
 
-    def filters_of(form: Form, person: Person) -> Filters:
+    def filters_of(request: Request, form: Form, person: Person) -> Filters:
         try:
             return Filters.parse(_back(form), keys(person.tenant), language)
         except FilterError as error:
-            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from None
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, refusal(error, language_of(request)).text) from None
 
     def whole_page(
         request: Request,
         person: Person,
         filters: Filters,
-        problem: str | None = None,
+        problem: Refusal | None = None,
         status: HTTPStatus = HTTPStatus.OK,
         effect: list[Told] | None = None,
     ) -> HTMLResponse:
@@ -67,7 +68,6 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         view = desk.queue(filters.bot) if filters.bot else None
         decisions = desk.decisions(filters.bot) if filters.bot else Decisions()
         decided = decisions.page(filters, now) if filters.bot and filters.state != OPEN else None
-        zone = ZoneInfo(filters.zone)
         return show(
             request,
             "review.html",
@@ -87,8 +87,8 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
             served_kinds=SERVED_KINDS,
             decided_counts=decisions.counts(),
             intents=[known for known in desk.known.of(filters.bot) if known.intent] if filters.bot else [],
-            made_at=view.made_at.astimezone(zone) if view else None,
-            local=lambda moment: moment.astimezone(zone),
+            made_at=view.made_at if view else None,
+            zone=ZoneInfo(filters.zone),
             bot_language=language(filters.bot) if filters.bot else "und",
             done=decisions.find(request.query_params.get("done", "")),
             problem=problem,
@@ -97,11 +97,12 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         )
 
     def refused(
-        request: Request, person: Person, filters: Filters, error: Exception, status: HTTPStatus
+        request: Request, person: Person, filters: Filters, error: RefusedError, status: HTTPStatus
     ) -> HTMLResponse:
+        said = refusal(error, language_of(request))
         if _is_script(request):
-            raise HTTPException(status, str(error)) from None
-        return whole_page(request, person, filters, str(error), status)
+            raise HTTPException(status, said.text) from None
+        return whole_page(request, person, filters, said, status)
 
     @router.get("")
     def review(request: Request, person: Annotated[Person, Depends(access.may_see(Permission.READ))]) -> HTMLResponse:
@@ -112,7 +113,8 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         except FilterError as error:
             bot = request.query_params.get("bot", "")
             usual = Filters.parse({"bot": bot} if bot in bots else {}, bots, language)
-            return whole_page(request, person, usual, str(error), HTTPStatus.UNPROCESSABLE_ENTITY)
+            said = refusal(error, language_of(request))
+            return whole_page(request, person, usual, said, HTTPStatus.UNPROCESSABLE_ENTITY)
         shown = whole_page(request, person, filters)
         if filters.bot and filters.state == OPEN and person.may(Permission.REVIEW):
             desk.make_ahead(filters.bot)
@@ -129,7 +131,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         return await run_in_threadpool(_decide, request, own(person, key), person, form)
 
     def _decide(request: Request, key: str, person: Person, form: Form) -> Response:
-        filters = filters_of(form, person)
+        filters = filters_of(request, form, person)
         try:
             done = desk.decide(key, _kind(form), _choice(form), reviewer=person.name)
         except (ChoiceError, DecisionError) as error:
@@ -152,7 +154,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         return await run_in_threadpool(_effect, request, own(person, key), person, form)
 
     def _effect(request: Request, key: str, person: Person, form: Form) -> Response:
-        filters = filters_of(form, person)
+        filters = filters_of(request, form, person)
         try:
             found = desk.effect(key, _kind(form), _choice(form))
         except ChoiceError as error:
@@ -173,7 +175,7 @@ def review_routes(home: Home, access: Access, show: ShowPage) -> APIRouter:
         return await run_in_threadpool(_undo, request, own(person, key), decision_id, person, form)
 
     def _undo(request: Request, key: str, decision_id: str, person: Person, form: Form) -> Response:
-        filters = filters_of(form, person)
+        filters = filters_of(request, form, person)
         try:
             desk.undo(key, decision_id, reviewer=person.name)
         except DecisionError as error:
@@ -216,7 +218,7 @@ def _choice(form: Form) -> Choice:
     def text(name: str) -> str | None:
         value = form.get(name, [""])[-1].strip()
         if len(value) > TEXT_LIMIT:
-            raise ChoiceError(f"{name} may have {TEXT_LIMIT:,} characters")
+            raise ChoiceError("too_long", limit=TEXT_LIMIT)
         return value or None
 
     picked = text("picked")
@@ -237,7 +239,7 @@ def _choice(form: Form) -> Choice:
 def _kind(form: Form) -> str:
     kind = form.get("row_kind", [""])[-1]
     if kind not in KINDS:
-        raise ChoiceError(f"row_kind: {kind!r} is none of {', '.join(KINDS)}")
+        raise ChoiceError("no_value", name="row_kind", value=kind, allowed=list(KINDS))
     return kind
 
 
@@ -246,8 +248,8 @@ def _back(form: Form) -> dict[str, str]:
     return {name: values[-1] for name, values in parse_qs(form.get("back", [""])[-1].partition("?")[2]).items()}
 
 
-def _words(request: Request) -> dict[str, str]:
-    return words_of("review", chosen_language(request.headers.get("accept-language", "")))
+def _words(request: Request) -> dict[str, Any]:
+    return words_of("review", language_of(request))
 
 
 def _is_script(request: Request) -> bool:

@@ -20,6 +20,15 @@ pytestmark = needs_chromium
 
 BOXES = "all => all.map(one => one.getBoundingClientRect()).map(box => [box.height, box.right])"
 NAMES = "all => all.map(one => one.ariaLabel || one.labels?.[0]?.textContent || one.textContent)"
+ENGLISH = """() => {
+  const named = ["aria-label", "title", "placeholder"];
+  const told = [...document.body.querySelectorAll(":lang(ko)")].flatMap(one => [
+    ...[...one.childNodes].filter(node => node.nodeType === Node.TEXT_NODE).map(node => node.data),
+    ...named.map(name => one.getAttribute(name) ?? ""),
+  ]);
+  return told.map(text => text.replace(/“[^”]*”/g, "")).filter(text => /([a-z']+[ ,]+){2}[a-z']+/i.test(text));
+}"""
+"""What a page says in three words of a Latin script or more where it claims to speak Korean; what it quotes is data."""
 TEXTS = ("Who sells eels?", "who sells EELS", "Where is the moon?")
 
 
@@ -69,6 +78,7 @@ def pages(home: SmallBot) -> dict[str, str]:
         f"/service/{KEY}?zone=UTC": "/service",
         f"/review?bot={KEY}&zone=UTC": "/review",
         f"/review?bot={KEY}&state=modified&zone=UTC": "/review",
+        f"/review?bot={KEY}&state=on_hold&zone=UTC": "/review",
         f"/review/{KEY}/turns/{turn}": "/review",
         f"/bots/{KEY}/turns/{turn}": "",
         "/account": "/account",
@@ -102,7 +112,12 @@ def test_every_page_has_the_same_header_and_can_be_read(
         assert all(name.strip() for name in names), f"{path}: a control without a name"
         texts = page.locator("p:visible, a:visible, td:visible, label:visible, h1, h2:visible")
         assert min(texts.evaluate_all(f"all => all.map({CONTRAST})")) >= 4.5, path
+        assert page.evaluate(ENGLISH) == [], path
     assert problems == []
+    for path in ("/nothing", f"/review?bot={KEY}&zone=Mars", f"/review?bot={KEY}&since=x", f"/review/{KEY}/turns/x"):
+        page.goto(f"{address}{path}")
+        assert page.evaluate(ENGLISH) == [], path
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, f"{path} is cut off"
     page.context.close()
 
 

@@ -125,7 +125,7 @@ def test_a_bot_appears_when_it_is_ready_and_what_was_said_to_others_stays(page: 
     turn = say(page, KEY, "Tell me about bill")
     young = SmallBot(home.root, "acme.young")
     card = page.locator('[id="acme.young"]')
-    assert "waiting for data" in card.inner_text()
+    assert "There is no data for this bot yet." in card.inner_text()
     young.land("home.jsonl", small_rows())
     assert young.refresh().success
     page.locator('[id="acme.young"][data-state="live"]').wait_for(timeout=30_000)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from chatbot_assets.cli import main
 from chatbot_assets.commands import UserError
 from chatbot_assets.explain.explanation import explain_turn, find_turn
 from chatbot_assets.explain.lineage import versions_of
-from chatbot_assets.explain.words import SPOKEN, Words, sentences
+from chatbot_assets.explain.words import Words
 from serving.address import announced
 from serving.app import create_app
 
@@ -198,14 +197,6 @@ def test_the_command_asks_the_service_that_runs_and_says_the_same(
         monkeypatch.undo()
         done = command(bot, KEY, "0" * 32)
         assert isinstance(done.exception, UserError) and "served no turn" in str(done.exception)
-
-
-def test_every_language_has_the_same_sentences_with_the_same_gaps() -> None:
-    def gaps(sentence: str) -> set[str | None]:
-        return {name for _, name, _, _ in Formatter().parse(sentence) if name}
-
-    said = {language: {name: gaps(one) for name, one in sentences(language).items()} for language in SPOKEN}
-    assert all(found == said[SPOKEN[0]] for found in said.values())
 
 
 def test_whole_words_are_named_before_letters_inside_words(history: History) -> None:

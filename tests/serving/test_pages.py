@@ -309,6 +309,37 @@ def test_the_pages_say_the_same_in_every_language(browser: TestClient) -> None:
         assert f'<html lang="{language}">' in html and words(language)["up_to_date"] in html
 
 
+@pytest.mark.parametrize(
+    ("language", "says"),
+    [
+        ("ko", {404: "찾을 수 없습니다", 403: "이 작업을 할 수 없습니다", 422: "읽을 수 없는 요청입니다"}),
+        ("en", {404: "There is nothing here", 403: "You may not do this", 422: "This cannot be read"}),
+    ],
+)
+def test_a_problem_is_a_page_for_a_browser_and_json_for_a_program(
+    browser: TestClient, language: str, says: dict[int, str]
+) -> None:
+    asked = OWN | {"Accept-Language": language}
+    form = {"session": "s", "text": "", "csrf": csrf(browser)}
+    requests = {
+        404: ("GET", "/bots/acme.none/turns/x", {}),
+        403: ("POST", f"/review/{KEY}/decisions", {"csrf": form["csrf"]}),
+        422: ("POST", f"/bots/{KEY}/chat", form),
+    }
+    for status, (method, path, data) in requests.items():
+        page = browser.request(method, path, data=data, headers=asked | {"Accept": "text/html,*/*;q=0.8"})
+        assert page.status_code == status and f"<h1>{says[status]}</h1>" in page.text
+        assert f'<html lang="{language}">' in page.text and "acme" in page.text, "the header is there"
+        assert_is_problem(browser.request(method, path, data=data, headers=asked), status)
+
+
+def test_whose_session_has_ended_is_led_to_sign_in_from_a_form(stranger: TestClient) -> None:
+    headers = OWN | {"Accept": "text/html", "Accept-Language": "ko"}
+    page = stranger.post(f"/review/{KEY}/decisions", data={"action": "hold"}, headers=headers)
+    assert page.status_code == 401
+    assert "로그아웃되었습니다" in page.text and '<a href="/">로그인</a>' in page.text
+
+
 # -- documents ----------------------------------------------------------------------------------------------------
 
 

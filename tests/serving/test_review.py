@@ -12,6 +12,7 @@ from chatbot_assets.feedback.deciding import undo_decision
 from chatbot_assets.feedback.decision_log import DecisionLog
 from serving.app import create_app
 from serving.people.directory import Directory
+from serving.review.desk import Desk
 
 PAYLOAD = "<script>alert('eels')</script> for my hovercraft"
 UNKNOWN = "What about the moon"
@@ -102,27 +103,27 @@ def test_of_two_who_decide_on_a_row_the_second_is_told(own: TestClient) -> None:
     assert own.post(f"/review/{KEY}/decisions", data=form).status_code == 303
     second = own.post(f"/review/{KEY}/decisions", data=form)
     assert second.status_code == 409
-    assert "somebody has decided on these rows already" in second.text
+    assert "Somebody has decided on these rows already" in second.text
 
 
 def test_several_rows_are_put_off_at_once(own: TestClient) -> None:
     groups = [group_of(own, "moon"), group_of(own, "recommend")]
     form = {"row_kind": "dissatisfied", "group": groups, "action": "hold", "back": f"/review?bot={KEY}"}
     assert own.post(f"/review/{KEY}/decisions", data=form).status_code == 303
-    assert "1 turns in 1 groups" in page(own)
+    assert "1 turn in 1 group" in page(own)
     assert page(own, state="on_hold").count('class="row"') == 2
 
 
 @pytest.mark.parametrize(
     ("action", "fields", "says"),
     [
-        ("modify", {}, "choose the right intent or answer"),
+        ("modify", {}, "Choose the right intent or answer"),
         ("modify", {"intent": "wether"}, "did you mean weather"),
-        ("accept", {}, "nothing is suggested for"),
-        ("burn", {}, "action &#39;burn&#39; is unknown"),
-        ("modify", {"answer": "x" * 3000}, "answer may have 2,000 characters"),
-        ("hold", {"row_kind": "angry"}, "row_kind: &#39;angry&#39; is none of"),
-        ("hold", {"group": "0" * 32}, "somebody has decided on these rows already, or they are gone"),
+        ("accept", {}, "Nothing is suggested for"),
+        ("burn", {}, "The action “burn” is unknown"),
+        ("modify", {"answer": "x" * 3000}, "may have 2,000 characters"),
+        ("hold", {"row_kind": "angry"}, "row_kind: “angry” is none of"),
+        ("hold", {"group": "0" * 32}, "Somebody has decided on these rows already, or they are gone"),
     ],
 )
 def test_an_incomplete_decision_is_refused_in_words_and_changes_nothing(
@@ -135,24 +136,53 @@ def test_an_incomplete_decision_is_refused_in_words_and_changes_nothing(
     assert "MOON" in page(own)
 
 
+@pytest.mark.parametrize(
+    ("language", "fields", "says"),
+    [
+        ("ko", {"intent": "wether"}, "이 봇에는 “wether” 의도가 없습니다. 비슷한 의도: weather"),
+        ("ko", {}, "맞는 의도나 답변을 고르거나 새로 쓰세요."),
+        ("en", {"intent": "wether"}, "did you mean weather"),
+    ],
+)
+@pytest.mark.parametrize("accept", ["text/html", "application/json"])
+def test_a_refused_decision_is_told_in_the_reader_s_language(
+    own: TestClient, language: str, fields: dict[str, str], says: str, accept: str
+) -> None:
+    form = {"row_kind": "dissatisfied", "group": group_of(own, "moon"), "action": "modify"}
+    headers = {"Accept-Language": language, "Accept": accept}
+    response = own.post(f"/review/{KEY}/decisions", data=form | fields, headers=headers)
+    assert response.status_code == 422
+    assert says in (response.text if accept == "text/html" else response.json()["detail"])
+
+
+def test_what_somebody_put_off_is_not_counted_as_waiting(own: TestClient, reviewed: SmallBot) -> None:
+    desk = Desk(reviewed.home)
+    assert desk.waiting(KEY) == 5
+    assert decide(own, "moon", "hold") == 303
+    assert desk.waiting(KEY) == 2
+    assert reviewed.refresh(select=["review_queue"]).success
+    assert desk.waiting(KEY) == 2, "the queue still has them"
+    assert desk.waiting("acme.none") == 0
+
+
 def test_a_new_intent_is_taken_when_it_is_said_to_be_one(own: TestClient) -> None:
     assert decide(own, "moon", "modify", intent="astronomy", new="1") == 303
 
 
 def test_words_and_times_narrow_what_is_shown(own: TestClient) -> None:
-    assert "1 turns in 1 groups" in page(own, search="RECOMMEND")
+    assert "1 turn in 1 group" in page(own, search="RECOMMEND")
     assert "Nothing waits here" in page(own, until="2020-01-01")
-    assert "3 turns in 1 groups" in page(own, search="the moon?"), "a group is shown with all its turns"
+    assert "3 turns in 1 group" in page(own, search="the moon?"), "a group is shown with all its turns"
 
 
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ({"zone": "Mars/Olympus"}, "write one like Asia/Seoul"),
-        ({"since": "yesterday"}, "write one like 2026-01-31"),
+        ({"zone": "Mars/Olympus"}, "Write one like Asia/Seoul"),
+        ({"since": "yesterday"}, "Write one like 2026-01-31"),
         ({"since": "2026-02-01", "until": "2026-01-01"}, "before it begins"),
         ({"kind": "angry"}, "is none of failed"),
-        ({"page": "0"}, "the first one is 1"),
+        ({"page": "0"}, "The first one is 1"),
     ],
 )
 def test_an_address_that_makes_no_sense_is_told_so_on_the_page(
@@ -179,6 +209,8 @@ def test_the_page_offers_what_the_bot_can_say_already(own: TestClient) -> None:
 def test_the_page_speaks_korean_to_whoever_asks_for_it(own: TestClient) -> None:
     shown = own.get("/review", params={"bot": KEY}, headers={"Accept-Language": "ko-KR,ko;q=0.9"})
     assert "실패한 대화" in shown.text
+    refused = own.get("/review", params={"bot": KEY, "zone": "Mars"}, headers={"Accept-Language": "ko"})
+    assert "“Mars” 시간대가 없습니다." in refused.text and "There is" not in refused.text
 
 
 def test_another_tenants_queue_is_nobodys_business(own: TestClient) -> None:

@@ -95,7 +95,7 @@ def test_a_period_leaves_out_what_is_before_and_after_it(
 ) -> None:
     day = (datetime.now(UTC) - timedelta(days=3, seconds=1)).date()
     page = said(client, f"/service/{KEY}?from={day}&to={day}", headers)
-    assert "Questions 3 " in page and "0 of the 1 judged answers helped" in page
+    assert "Questions 3 " in page and "0 of 1 judged answer helped" in page
     long_ago = said(client, f"/service/{KEY}?from=2020-01-01&to=2020-01-31", headers)
     assert "Nobody wrote in this period." in long_ago and "Nobody judged an answer in this period." in long_ago
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.review.filters import KINDS, OFFERED_ZONES, PERIODS, STATES, FilterError, Filters
+from serving.review.refusals import refusal
 
 BOTS = {"acme.faq": "en", "acme.faq-ko": "ko"}
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
@@ -64,21 +65,21 @@ def test_another_tab_begins_at_its_first_page() -> None:
 @pytest.mark.parametrize(
     ("query", "says"),
     [
-        ({"bot": "globex.help"}, "there is no bot globex.help; there are: acme.faq, acme.faq-ko"),
-        ({"kind": "angry"}, "kind: 'angry' is none of failed"),
-        ({"state": "lost"}, "state: 'lost' is none of open"),
-        ({"period": "1y"}, "period: '1y' is none of today"),
-        ({"zone": "Mars/Base"}, "there is no time zone 'Mars/Base'"),
-        ({"since": "yesterday"}, "since: 'yesterday' is no date; write one like 2026-01-31"),
-        ({"since": "2026-02-02", "until": "2026-01-01"}, "ends (2026-01-01) before it begins (2026-02-02)"),
-        ({"page": "0"}, "page: '0' is no page"),
-        ({"page": "²"}, "page: '²' is no page"),
+        ({"bot": "globex.help"}, "There is no bot “globex.help”. Choose one of these: acme.faq, acme.faq-ko."),
+        ({"kind": "angry"}, "kind: “angry” is none of failed"),
+        ({"state": "lost"}, "state: “lost” is none of open"),
+        ({"period": "1y"}, "period: “1y” is none of today"),
+        ({"zone": "Mars/Base"}, "There is no time zone “Mars/Base”"),
+        ({"since": "yesterday"}, "“yesterday” is no date. Write one like 2026-01-31"),
+        ({"since": "2026-02-02", "until": "2026-01-01"}, "ends (1 Jan 2026) before it begins (2 Feb 2026)"),
+        ({"page": "0"}, "“0” is no page"),
+        ({"page": "²"}, "“²” is no page"),
     ],
 )
 def test_what_there_is_not_is_named(query: dict[str, str], says: str) -> None:
     with pytest.raises(FilterError) as raised:
         Filters.parse(query, BOTS, BOTS.__getitem__)
-    assert says in str(raised.value)
+    assert says in refusal(raised.value, "en").says
 
 
 @given(
@@ -90,6 +91,6 @@ def test_any_address_is_shown_or_refused_in_words(query: dict[str, str]) -> None
     try:
         view = Filters.parse(query, BOTS, BOTS.__getitem__)
     except FilterError as refused:
-        assert str(refused)
+        assert refusal(refused, "en").says and refusal(refused, "ko").says
     else:
         view.span(NOON)

@@ -2,7 +2,6 @@
 
 import re
 import string
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -23,7 +22,6 @@ from serving.overview.bots import BotOverview
 from serving.overview.events import FILE_KINDS, Event, newest_events
 from serving.overview.trouble import KINDS, Trouble, troubles
 from serving.pages.service.speech import Speech
-from serving.pages.words import words_of
 
 NBSP = "\u00a0"
 NOW = datetime(2026, 5, 20, 14, 5, tzinfo=UTC)
@@ -136,22 +134,6 @@ def test_each_event_has_a_sentence(kind: str, language: str) -> None:
     for facts in (FACTS | {"who": "", "accuracy": None}, FACTS | {"accuracy": 0.93}, FACTS | {"who": ""}):
         said = speech(language).event(Event(NOW, kind, dict(facts)))
         assert said and "{" not in said
-
-
-def leaves(words: Any, place: str = "") -> Iterator[tuple[str, str]]:
-    for name, found in words.items() if isinstance(words, dict) else ():
-        if isinstance(found, dict):
-            yield from leaves(found, f"{place}{name}.")
-        else:
-            yield f"{place}{name}", str(found)
-
-
-def test_both_languages_have_the_same_words_with_the_same_facts() -> None:
-    english, korean = (dict(leaves(words_of("service", language))) for language in ("en", "ko"))
-    assert english.keys() == korean.keys()
-    for name, text in english.items():
-        if not name.startswith("formats."):
-            assert set(re.findall(r"{(\w+)}", text)) == set(re.findall(r"{(\w+)}", korean[name])), name
 
 
 def test_numbers_times_and_shares_are_written_as_each_language_does() -> None:

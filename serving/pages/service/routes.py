@@ -12,7 +12,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request
 from fastapi.responses import HTMLResponse
 
 from serving.access import Access
-from serving.languages import chosen_language
+from serving.languages import language_of
 from serving.overview.bots import BotOverview, Bots
 from serving.overview.period import PRESETS, Period, PeriodError, period_of
 from serving.overview.traffic import Shares
@@ -48,7 +48,7 @@ def service_routes(bots: Bots, access: Access, page: Page) -> APIRouter:
             problem = error.problem
             zone = {} if problem == "zone" else {"zone": request.query_params.get("zone", "")}
             period = period_of(zone, now)
-        speech = Speech(chosen_language(request.headers.get("accept-language", "")), period.zone)
+        speech = Speech(language_of(request), period.zone)
         shared = {"say": speech, "period": period, "problem": problem, "now": now}
         return shared | {"presets": list(PRESETS), "zones": zone_names(), "plots": plots}, period
 

@@ -1,10 +1,9 @@
 """What the service page says, in one language and one time zone: numbers, times, and sentences about bots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from resources.costs import StepCost
 from serving.overview.bots import BotOverview
@@ -12,6 +11,7 @@ from serving.overview.events import Event
 from serving.overview.period import Period
 from serving.overview.trouble import KINDS, Trouble
 from serving.pages.words import words_of
+from serving.pages.writing import Writing
 
 PAGE = "service"
 TOLD_SECONDS = 0.05
@@ -37,51 +37,15 @@ class Group:
     details: tuple[tuple[str, str], ...]
 
 
-class Speech:
+class Speech(Writing):
     """The page's words and how it writes figures; ``words`` are reached as ``say["group"]["name"]``."""
 
-    def __init__(self, language: str, zone: ZoneInfo) -> None:
-        self.language = language
-        self.zone = zone
+    def __init__(self, language: str, zone: tzinfo = UTC) -> None:
+        super().__init__(language, zone)
         self._words = words_of(PAGE, language)
-        self._formats: dict[str, Any] = self._words["formats"]
 
     def __getitem__(self, group: str) -> Any:
         return self._words[group]
-
-    def number(self, value: float) -> str:
-        """A whole number; both languages part thousands by commas."""
-        return f"{round(value):,}"
-
-    def share(self, value: float | None, digits: int = 0) -> str:
-        """A share between 0 and 1 in per cent. What is neither none nor all is never rounded to that."""
-        if value is None:
-            return str(self._formats["none"])
-        shown = f"{value * 100:.{digits}f}"
-        if 0 < value < 1 and float(shown) in (0, 100):
-            shown = f"<{10**-digits:g}" if float(shown) == 0 else f">{100 - 10**-digits:g}"
-        return str(self._formats["share"].format(value=shown))
-
-    def moment(self, at: datetime | None) -> str:
-        return self._date("moment", at.astimezone(self.zone)) if at else str(self._formats["none"])
-
-    def day(self, day: date) -> str:
-        return self._date("day", datetime(day.year, day.month, day.day))
-
-    def seconds(self, value: float) -> str:
-        """How long something took: to the tenth of a second, from a minute on in minutes."""
-        if value >= 60:
-            minutes, seconds = divmod(round(value), 60)
-            return str(self._formats["minutes"].format(minutes=minutes, seconds=seconds))
-        return str(self._formats["seconds"].format(value=f"{value:.1f}"))
-
-    def memory(self, megabytes: float) -> str:
-        return str(self._formats["memory"].format(value=self.number(megabytes)))
-
-    def counted(self, words: str | Mapping[str, str], count: int, **facts: Any) -> str:
-        """Words about so many of something."""
-        chosen = words if isinstance(words, str) else words["one" if count == 1 else "other"]
-        return chosen.format(count=self.number(count), **facts)
 
     def part(self, period: Period, start: datetime) -> str:
         """The name of a part of a period that begins at a moment."""
@@ -140,15 +104,3 @@ class Speech:
             ((seconds, name) for name, seconds in step.modules.items() if seconds >= TOLD_SECONDS), reverse=True
         )
         return ", ".join(f"{names.get(name, name)} {self.seconds(seconds)}" for seconds, name in told)
-
-    def _date(self, name: str, at: datetime) -> str:
-        return str(
-            self._formats[name].format(
-                y=at.year,
-                m=at.month,
-                d=at.day,
-                month=self._formats["months"][at.month - 1],
-                h=f"{at.hour:02}",
-                min=f"{at.minute:02}",
-            )
-        )

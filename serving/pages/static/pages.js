@@ -21,10 +21,19 @@ function signInByLink() {
   form.submit();
 }
 
+// Times as the service writes them, in the browser's time zone.
+const written = new Intl.DateTimeFormat(document.documentElement.lang.replace(/^en$/, "en-GB"), {
+  year: "numeric",
+  month: "short",
+  day: "numeric",
+  hour: "2-digit",
+  minute: "2-digit",
+  hourCycle: "h23",
+});
+
 function prepare(part) {
   for (const time of part.querySelectorAll("time:not([data-zone])")) {
-    const format = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-    time.textContent = format.format(new Date(time.dateTime));
+    time.textContent = written.format(new Date(time.dateTime));
   }
   for (const verdict of part.querySelectorAll(".verdict")) verdict.hidden = false;
 }

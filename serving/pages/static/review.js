@@ -24,9 +24,13 @@ function step(by) {
 async function post(action, body) {
   const response = await fetch(action, { method: "POST", body, headers: { Accept: "application/json" } });
   if (response.status === 401) location.reload();
-  const said = await response.json().catch(() => ({}));
-  if (!response.ok) throw new Error(said.detail ?? document.body.dataset.wentWrong);
-  return said;
+  if (!response.ok) throw new Error(await refusal(response));
+  return response.json();
+}
+
+// What was asked for wrongly is told in the reader's language, all else in a developer's.
+async function refusal(response) {
+  return [409, 422].includes(response.status) ? (await response.json()).detail : document.body.dataset.wentWrong;
 }
 
 function undoable(row, id) {
@@ -82,7 +86,7 @@ async function foretell(form, button) {
     const body = new URLSearchParams(new FormData(form));
     const response = await fetch(button.formAction, { method: "POST", body, headers: { Accept: "text/html; fragment=effect" } });
     if (response.ok) form.insertAdjacentHTML("afterend", await response.text());
-    else said.textContent = (await response.json()).detail;
+    else said.textContent = await refusal(response);
   } catch {
     said.textContent = document.body.dataset.wentWrong;
   } finally {
