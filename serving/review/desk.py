@@ -189,7 +189,7 @@ class Desk:
         view = self.queue(key)
         if view is None or not choice.groups:
             raise ChoiceError("choose at least one row")
-        turns = view.turns_of(choice.groups, kind, self._settled(key, view))
+        turns = self._waiting(key, view, kind, choice)
         decisions = self._decisions(view, kind, turns, choice, reviewer)
         rows = write_decisions(self._lake, key, decisions, new_intent=choice.is_new)
         return [row["decision_id"] for row in rows]
@@ -212,7 +212,7 @@ class Desk:
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
             raise ChoiceError("choose an intent; what a new answer would do is not known before the bot has learnt it")
-        turns = view.turns_of(choice.groups, kind, self._settled(key, view))
+        turns = self._waiting(key, view, kind, choice)
         chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
             raise GoneError
@@ -264,12 +264,25 @@ class Desk:
             decisions.append(Decision(tuple(found), MODIFY, group.preset_intent, answer, reviewer, why))
         return decisions
 
+    def _waiting(self, key: str, view: QueueView, kind: str, choice: Choice) -> dict[str, list[str]]:
+        """The turns of the chosen groups that nobody has settled, by group."""
+        log = self._log(key)
+        return {
+            group_id: [turn_id for turn_id in turn_ids if not self._is_settled(log, view, turn_id)]
+            for group_id, turn_ids in view.turns_of(choice.groups, kind).items()
+        }
+
     def _settled(self, key: str, view: QueueView) -> set[str]:
         """Turns of the queue that people have decided on, or put off, since it read the decisions."""
         log = self._log(key)
         recent = _since(log.newest(RECENT), view.made_at - WHILE_MADE)
         touched = {turn_id for row in recent for turn_id in row["turn_ids"]} | view.on_hold
         return {turn_id for turn_id in touched if log.decided(turn_id)}
+
+    def _is_settled(self, log: DecisionLog, view: QueueView, turn_id: str) -> bool:
+        """The same of one turn, which costs the same however much was decided."""
+        touched = turn_id in view.on_hold or any(_since(log.history(turn_id), view.made_at - WHILE_MADE))
+        return touched and log.decided(turn_id) is not None
 
     def _log(self, key: str) -> DecisionLog:
         return DecisionLog.of(self._lake.table(key, "review_decisions"))
