@@ -8,6 +8,9 @@ A materialisation goes through three steps, so that it is one atomic commit or n
 3. *commit*: one Delta log entry adds the staged files, removes what they replace and carries a :class:`Record` in
    ``userMetadata``. It succeeds only if the table is still at the version that was read (compare-and-set).
 
+Rows that a person waits for are hashed and appended by one Delta write instead, under the same conditions
+(:meth:`LakeTable.append_recorded`).
+
 Equal rows give no files; equal rows from equal inputs give no commit at all. Lineage therefore lives here, in the Delta
 logs, and needs no other database.
 """
