@@ -9,8 +9,8 @@ import difflib
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,8 +21,7 @@ import pyarrow.compute as pc
 from chatbot_assets.feedback.decision_log import DecisionLog
 from chatbot_assets.process.decisions import ACTIONS, LANDED, MODIFY, SERVED, UNDO, Decided
 from chatbot_assets.refused import RefusedError
-from resources.environment import code_revision
-from resources.lakehouse import ConflictError, Lake, LakeTable, Record, Signature
+from resources.lakehouse import ConflictError, Lake, LakeTable
 from resources.remembered import Remembered
 
 ATTEMPTS = 10
@@ -132,23 +131,18 @@ def undo_decision(lake: Lake, key: str, decision_id: str, reviewer: str, reason:
     return _append(lake, key, rows)[0]
 
 
-def _append(lake: Lake, key: str, make: Any) -> list[dict[str, Any]]:
+def _append(
+    lake: Lake, key: str, make: Callable[[DecisionLog, datetime], list[dict[str, Any]]]
+) -> list[dict[str, Any]]:
     """Commits the rows that ``make`` gives for the log as it stands; made anew when another machine was first."""
-    table = lake.table(key, "review_decisions")
+    log = DecisionLog.kept(lake.table(key, "review_decisions"))
     with _in_turn(lake, key):
-        log = DecisionLog.kept(table)
         for _ in range(ATTEMPTS):
             last = log.update()
-            rows: list[dict[str, Any]] = make(log, _moment(log))
-            staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
-            change = table.append(staged, rows_computed=len(rows))
-            record = Record.of(change, Signature(), code_revision=code_revision())
-            try:
-                table.commit(change, record, last.version if last else None, log.opened())
-            except ConflictError:
-                table.discard(change)
-                continue
-            return rows
+            rows = make(log, _moment(log))
+            with suppress(ConflictError):
+                log.append(rows, last)
+                return rows
     raise DecisionError("busy", f"{key}: others are deciding at this moment; try again")
 
 
@@ -226,8 +220,6 @@ def _texts(lake: Lake, key: str, turn_ids: Sequence[str]) -> dict[str, dict[str,
 
 
 def _texts_in(table: LakeTable, turn_ids: Sequence[str]) -> dict[str, str]:
-    if table.last() is None:
-        return {}
     wanted = pa.array(turn_ids, pa.string())
     found: dict[str, str] = {}
     for batch in table.read_files(_files_with(table, turn_ids), ["turn_id", "text"]):
@@ -239,7 +231,9 @@ def _texts_in(table: LakeTable, turn_ids: Sequence[str]) -> dict[str, str]:
 def _files_with(table: LakeTable, turn_ids: Sequence[str]) -> list[str]:
     """The files that can hold the turns, by the smallest and largest turn of each."""
     last = table.last()
-    bounds = _bounds.get(table.path, last.version if last else None, lambda: table.file_bounds("turn_id"))
+    if last is None:
+        return []
+    bounds = _bounds.get(table.path, last.version, lambda: table.file_bounds("turn_id"))
     ordered = sorted(turn_ids)
     return [path for path, low, high in bounds if low is None or high is None or _any_between(ordered, low, high)]
 

@@ -2,12 +2,15 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pyarrow as pa
+
 from chatbot_assets.process.decisions import UNDO, Decided, decided_of, in_order
+from resources.environment import code_revision
 from resources.lakehouse import Commit, LakeTable
 
 if TYPE_CHECKING:
@@ -60,21 +63,35 @@ class DecisionLog:
             self._version = version
             return last
 
-    def opened(self) -> "DeltaTable | None":
-        """The table at the version that the log tells of, for the one who commits next; None when it does not exist.
+    def append(self, rows: Sequence[Row], last: Commit | None) -> None:
+        """Commits rows, if the table still stands at ``last``; one after the other, whoever calls sees to that.
 
-        It stays open, since opening it anew for each decision would take most of the decision's time.
+        Raises:
+            ConflictError: when somebody else committed first.
         """
+        version = last.version if last else None
+        added = pa.Table.from_pylist(list(rows), self._table.table.schema)
+        opened = self._table.append_recorded(added, last, self._opened_at(version), code_revision=code_revision())
+        self._opened = opened
+        with self._lock:
+            # Unless a page has read the commit, and its rows with it, in the meantime.
+            if self._version == version and opened.version() == (0 if version is None else version + 1):
+                for row in rows:
+                    self._add(row)
+                self._version = opened.version()
+
+    def _opened_at(self, version: int | None) -> "DeltaTable | None":
+        """The table at a version. It stays open: opening it anew would take most of a decision's time."""
         from deltalake import DeltaTable
 
-        with self._lock:
-            if self._version is None:
-                self._opened = None
-            elif self._opened is None or self._opened.version() > self._version:
-                self._opened = DeltaTable(str(self._table.path), version=self._version)
-            elif self._opened.version() < self._version:
-                self._opened.update_incremental()
-            return self._opened
+        if version is None:
+            return None
+        opened = self._opened
+        if opened is None or opened.version() > version:
+            return DeltaTable(str(self._table.path), version=version)
+        if opened.version() < version:
+            opened.update_incremental()
+        return opened
 
     def decided(self, turn_id: str) -> Decided | None:
         """The decision in force on a turn."""

@@ -215,7 +215,7 @@ class Desk:
         view = self.queue(key)
         if view is None or not choice.groups:
             raise ChoiceError("no_turns")
-        turns = view.turns_of(choice.groups, kind, self._settled(key, view.made_at, view.on_hold))
+        turns = self._waiting(key, view, kind, choice)
         decisions = self._decisions(view, kind, turns, choice, reviewer)
         rows = write_decisions(self._lake, key, decisions, new_intent=choice.is_new)
         return [row["decision_id"] for row in rows]
@@ -238,7 +238,7 @@ class Desk:
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
             raise ChoiceError("no_effect")
-        turns = view.turns_of(choice.groups, kind, self._settled(key, view.made_at, view.on_hold))
+        turns = self._waiting(key, view, kind, choice)
         chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
             raise GoneError
@@ -290,12 +290,25 @@ class Desk:
             decisions.append(Decision(tuple(found), MODIFY, group.preset_intent, answer, reviewer, why))
         return decisions
 
+    def _waiting(self, key: str, view: QueueView, kind: str, choice: Choice) -> dict[str, list[str]]:
+        """The turns of the chosen groups that nobody has settled, by group."""
+        log = self._log(key)
+        return {
+            group_id: [turn_id for turn_id in turn_ids if not self._is_settled(log, view, turn_id)]
+            for group_id, turn_ids in view.turns_of(choice.groups, kind).items()
+        }
+
     def _settled(self, key: str, made_at: datetime, on_hold: Collection[str]) -> set[str]:
         """Turns that people have decided on or put off, before a queue was made (``on_hold``) or since."""
         log = self._log(key)
         recent = _since(log.newest(RECENT), made_at - WHILE_MADE)
         touched = {turn_id for row in recent for turn_id in row["turn_ids"]}.union(on_hold)
         return {turn_id for turn_id in touched if log.decided(turn_id)}
+
+    def _is_settled(self, log: DecisionLog, view: QueueView, turn_id: str) -> bool:
+        """The same of one turn, which costs the same however much was decided."""
+        touched = turn_id in view.on_hold or any(_since(log.history(turn_id), view.made_at - WHILE_MADE))
+        return touched and log.decided(turn_id) is not None
 
     def _log(self, key: str) -> DecisionLog:
         return DecisionLog.of(self._lake.table(key, "review_decisions"))

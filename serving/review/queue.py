@@ -114,10 +114,10 @@ class QueueView:
         )
         return dict(zip(found.column("turn_id").to_pylist(), found.column("text").to_pylist(), strict=True))
 
-    def turns_of(self, group_ids: Sequence[str], kind: str, settled: Collection[str]) -> dict[str, list[str]]:
-        """The turns of groups that wait for a decision, by group; a group that there is not has none."""
+    def turns_of(self, group_ids: Sequence[str], kind: str) -> dict[str, list[str]]:
+        """The turns of groups as the queue was made, by group; a group that there is not has none."""
         is_one = pc.is_in(self._rows.column("group_id"), value_set=pa.array(group_ids, pa.string()))
-        is_one = is_one.to_numpy(zero_copy_only=False) & (self._kinds == KINDS.index(kind)) & ~self._among(settled)
+        is_one = is_one.to_numpy(zero_copy_only=False) & (self._kinds == KINDS.index(kind))
         found: dict[str, list[str]] = {group_id: [] for group_id in group_ids}
         for row in self._rows.select(["group_id", "turn_id"]).take(np.flatnonzero(is_one)).to_pylist():
             found[row["group_id"]].append(row["turn_id"])

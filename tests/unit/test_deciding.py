@@ -1,7 +1,12 @@
 """Review decisions: what may be decided, who comes second, and which decision counts."""
 
+import errno
 import shutil
+import subprocess
+import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +15,10 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from chatbot_assets.feedback.deciding import Decision, DecisionError, write_decision
+from chatbot_assets.feedback.deciding import Decision, DecisionError, undo_decision, write_decision
+from chatbot_assets.feedback.decision_log import DecisionLog
 from chatbot_assets.process.decisions import COLUMNS, in_force
+from resources.environment import PROJECT
 from resources.lakehouse import Commit, Lake
 
 KEY = "acme.faq"
@@ -123,6 +130,81 @@ def test_of_many_who_decide_on_one_turn_at_once_one_wins_and_decisions_on_other_
     turns = sorted(turn for row in decisions(lake) for turn in row["turn_ids"])
     assert turns == ["own-0", "own-1", "own-2", "own-3", "s0"]
     assert len(refused) == 3 and all("already decided by" in line for line in refused)
+
+
+def test_processes_decide_at_once_without_losing_or_doubling_one(lake: Lake) -> None:
+    own = {name: [f"{name}-{n}" for n in range(4)] for name in ("kim", "lee")}
+    both = [f"both-{n}" for n in range(3)]
+    served = [*both, *own["kim"], *own["lee"]]
+    rows = [{"turn_id": turn_id, "text": "?", "served_at": datetime.now(UTC)} for turn_id in served]
+    lake.table(KEY, "conversations").append_rows(rows)
+    start = lake.root / "start"
+    deciding = [
+        subprocess.Popen(
+            [sys.executable, "-c", DECIDE, str(lake.root), str(start), name, *both, *own[name]],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=PROJECT,
+        )
+        for name in own
+    ]
+    while not all((lake.root / name).exists() for name in own) and all(one.poll() is None for one in deciding):
+        time.sleep(0.01)
+    start.touch()
+    said = "".join(process.communicate(timeout=60)[0] for process in deciding)
+    assert [process.returncode for process in deciding] == [0, 0]
+    counts = Counter(turn_id for row in decisions(lake) for turn_id in row["turn_ids"])
+    assert counts == Counter(served)
+    assert said.count("already decided by") == len(both)
+    record = lake.table(KEY, "review_decisions").last()
+    assert record and record.record and record.record.rows == len(served)
+
+
+DECIDE = """
+import sys, time
+from pathlib import Path
+from chatbot_assets.feedback.deciding import Decision, DecisionError, undo_decision, write_decision
+from chatbot_assets.feedback.decision_log import DecisionLog
+from resources.lakehouse import Lake
+
+root, start, name, *turns = sys.argv[1:]
+Path(root, name).touch()
+while not Path(start).exists():
+    time.sleep(0.001)
+for turn in turns:
+    try:
+        write_decision(Lake(Path(root)), "acme.faq", Decision((turn,), "exclude", None, None, name))
+    except DecisionError as error:
+        print(error)
+"""
+
+
+def test_the_log_tells_of_a_decision_what_one_that_reads_the_table_tells(lake: Lake) -> None:
+    table = lake.table(KEY, "review_decisions")
+    for turn_id, action in (("s0", "hold"), ("s1", "exclude")):
+        decide(lake, turn_id, action=action)
+    undo_decision(lake, KEY, decisions(lake)[0]["decision_id"], "lee")
+    kept, read = DecisionLog.of(table), DecisionLog(table)
+    read.update()
+    assert kept is not read and kept.newest(9) == read.newest(9) and len(kept.newest(9)) == 3
+    assert [kept.decided(turn_id) for turn_id in ("s0", "s1")] == [read.decided(turn_id) for turn_id in ("s0", "s1")]
+    assert kept.last_at == read.last_at
+
+
+def test_a_decision_that_cannot_be_committed_is_told_of_and_not_remembered(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decide(lake, "s0", action="exclude")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("deltalake.write_deltalake", full)
+        with pytest.raises(OSError, match="No space left"):
+            decide(lake, "s1", action="exclude", reviewer="kim")
+    decide(lake, "s1", action="hold", reviewer="lee")
+    assert [(row["turn_ids"], row["reviewer"]) for row in decisions(lake)] == [(["s0"], "kim"), (["s1"], "lee")]
 
 
 def test_decisions_go_on_when_the_table_s_files_were_joined_or_it_was_set_back(lake: Lake, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from deltalake import DeltaTable, write_deltalake
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from resources import lakehouse
 from resources.environment import PROJECT
 from resources.lakehouse import (
     Change,
@@ -403,6 +404,69 @@ def test_of_many_writers_at_the_same_moment_one_wins(lake: Lake, save: Save, exi
         assert won.count(True) == 1
         assert texts(tables[0]) == [*(["before"] if exists else []), f"writer {won.index(True)}"]
         assert last(tables[0])[1].rows == len(texts(tables[0]))
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_of_many_recorded_appends_at_the_same_moment_one_wins(lake: Lake, exists: bool) -> None:
+    for attempt in range(3):
+        table = lake.table(f"acme.bot-{attempt}", "utterances")
+        if exists:
+            table.append_recorded(rows("before"), None)
+        at, start = table.last(), threading.Barrier(3)
+
+        def write(number: int, table: LakeTable = table, at: Commit | None = at, start: Any = start) -> bool:
+            start.wait()
+            try:
+                return table.append_recorded(rows(f"writer {number}"), at) is not None
+            except ConflictError:
+                return False
+
+        with ThreadPoolExecutor(3) as pool:
+            won = list(pool.map(write, range(3)))
+
+        assert won.count(True) == 1
+        assert texts(table) == [*(["before"] if exists else []), f"writer {won.index(True)}"]
+        assert last(table)[1].rows == len(texts(table))
+
+
+def test_a_recorded_append_says_of_the_rows_what_staging_them_would_have_said(lake: Lake, save: Save) -> None:
+    staged, direct = (lake.table(key, "utterances") for key in ("acme.staged", "acme.direct"))
+    save(staged, append(staged, rows("one")))
+    save(staged, append(staged, rows("two", "three")))
+    opened = direct.append_recorded(rows("one"), None, code_revision="revision")
+    direct.append_recorded(rows("two", "three"), direct.last(), opened, code_revision="revision")
+    expected, found = last(staged), last(direct)
+    assert found[1].code_revision == "revision" and found[1].rows_computed == 2
+    assert found == (expected[0], replace(expected[1], code_revision="revision", rows_computed=2))
+    assert direct.arrow().equals(staged.arrow())
+
+
+def test_rows_without_a_record_are_not_appended_to(lake: Lake) -> None:
+    conversations = lake.table(KEY, "conversations")
+    conversations.append_rows([{"turn_id": "one"}])
+    with pytest.raises(LakeError, match="written by something else"):
+        conversations.append_recorded(conversations.arrow(), conversations.last())
+
+
+def test_a_recorded_append_gives_a_table_of_an_earlier_release_its_new_columns(lake: Lake) -> None:
+    table = lake.table(KEY, "utterances")
+    fewer = tuple(column for column in table.table.columns if column.name != "language")
+    older = LakeTable(table.path, replace(table.table, columns=fewer))
+    older.append_recorded(rows("old").select(older.table.schema.names), None)
+    table.append_recorded(rows("new"), table.last())
+    found = {row["text"]: row["language"] for row in table.arrow().to_pylist()}
+    assert found == {"old": None, "new": "en"}
+
+
+def test_a_table_that_stays_open_is_opened_anew_after_a_checkpoint(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lakehouse, "CHECKPOINT_EVERY", 3)
+    table = lake.table(KEY, "conversations")
+    opened = table.append_rows([{"turn_id": "first"}])
+    is_same = {}
+    for name in ("second", "third", "fourth"):
+        before, opened = opened, table.append_rows([{"turn_id": name}], opened=opened)
+        is_same[opened.version()] = opened is before
+    assert is_same == {2: True, 3: False, 4: True}
 
 
 def test_appends_of_many_writers_at_once_never_conflict(lake: Lake) -> None:
