@@ -215,7 +215,7 @@ class Desk:
         view = self.queue(key)
         if view is None or not choice.groups:
             raise ChoiceError("no_turns")
-        turns = self._waiting(key, view, kind, choice)
+        turns = self._unsettled(key, view, kind, choice)
         decisions = self._decisions(view, kind, turns, choice, reviewer)
         rows = write_decisions(self._lake, key, decisions, new_intent=choice.is_new)
         return [row["decision_id"] for row in rows]
@@ -238,7 +238,7 @@ class Desk:
         view = self.queue(key)
         if view is None or not choice.groups or choice.intent is None:
             raise ChoiceError("no_effect")
-        turns = self._waiting(key, view, kind, choice)
+        turns = self._unsettled(key, view, kind, choice)
         chosen = {turn_id for found in turns.values() for turn_id in found}
         if not chosen:
             raise GoneError
@@ -290,7 +290,7 @@ class Desk:
             decisions.append(Decision(tuple(found), MODIFY, group.preset_intent, answer, reviewer, why))
         return decisions
 
-    def _waiting(self, key: str, view: QueueView, kind: str, choice: Choice) -> dict[str, list[str]]:
+    def _unsettled(self, key: str, view: QueueView, kind: str, choice: Choice) -> dict[str, list[str]]:
         """The turns of the chosen groups that nobody has settled, by group."""
         log = self._log(key)
         return {
