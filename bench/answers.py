@@ -28,6 +28,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from bench.baselines import read_rows
+from bench.measured import memory
 from bench.platform import Platform, free_port
 from bench.report import Target, report
 from bench.serving import process, rising, sustained
@@ -209,14 +210,6 @@ def deploy(platform: Platform, model: Path, variant: str) -> None:
     staged = table.stage_arrow(pa.Table.from_pylist(rows, table.table.schema))
     change = table.append(staged, data_version=identity, rows_in=1, rows_computed=1)
     table.commit(change, Record.of(change, Signature()), None)
-
-
-def memory(pid: int) -> dict[str, float]:
-    """Megabytes of a process: ``own`` belongs to it alone, ``mapped`` are files' pages that processes share."""
-    lines = (line.split() for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:])
-    kilobytes = {line[0].rstrip(":"): int(line[1]) for line in lines}
-    own = kilobytes["Anonymous"]
-    return {"own_mb": round(own / 1e3, 1), "mapped_mb": round((kilobytes["Rss"] - own) / 1e3, 1)}
 
 
 def served(model: Path, queries: Sequence[str], rates: Sequence[float], seconds: float, variant: str) -> dict[str, Any]:

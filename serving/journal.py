@@ -2,28 +2,31 @@
 
 Each process appends to a segment file of its own, which it holds by a file lock until the segment is full or the
 process ends, however it ends. Another process, one for all of them, reads the segments while they grow, and removes
-those that nobody holds any more. A record is one line: the CRC-32 of what follows in hexadecimal, the bot's key, the
-kind of the record, and JSON. A segment has its full size from the beginning, so a disk that fills up later leaves it
-room, and ends at the first line that is not whole.
+those that nobody holds any more. Segments are named by when they were made, which is never before what is in the folder
+already, whatever becomes of the clock; chance in a name keeps it from coming back. A record is one line: the CRC-32 of
+what follows in hexadecimal, the bot's key, the kind of the record, and JSON. A segment has its full size from the
+beginning, so a disk that fills up later leaves it room, and ends at the first line that is not whole.
 """
 
 import fcntl
 import json
 import logging
 import os
+import secrets
 import threading
 import time
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 SEGMENT_BYTES = 8 << 20
 """A segment's size: some ten thousand turns."""
-SUFFIX, UNFINISHED = ".log", ".new"
+DIGITS, SUFFIX, UNFINISHED = 20, ".log", ".new"
+"""Of a segment's name: digits of the moment that it begins with, and its ending, and that until it is whole."""
 RETIRE = ".retire"
 """Touched by whoever wants all that was served so far out of the journal: older segments are appended to no more."""
 LOOK_SECONDS = 0.5
@@ -65,7 +68,8 @@ class Segment:
         """
         folder.mkdir(parents=True, exist_ok=True)
         # Under another name until it is locked and whole: nobody removes it before.
-        unfinished = folder / f"{time.time_ns():020d}-{os.getpid()}{UNFINISHED}"
+        name = f"{_next_moment_ns(folder):0{DIGITS}d}-{os.getpid()}-{secrets.token_hex(4)}"
+        unfinished = folder / f"{name}{UNFINISHED}"
         descriptor = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -181,11 +185,9 @@ class Journal:
 
     def _retire_if_asked(self) -> None:
         """Appends no more to a segment that is older than a wish for it (``RETIRE``), so that it can be removed."""
-        with suppress(FileNotFoundError):
-            asked_ns = (self._folder / RETIRE).stat().st_mtime_ns
-            if self._current and _made_ns(self._current.path) <= asked_ns:
-                self._current.release()
-                self._current = None
+        if self._current and _made_ns(self._current.path) <= _asked_ns(self._folder):
+            self._current.release()
+            self._current = None
 
     def _segment_for(self, data: bytes) -> Segment:
         full = self._current
@@ -199,7 +201,7 @@ class Journal:
 
 def segments_in(folder: Path) -> list[Path]:
     """The segments of all processes, the oldest first."""
-    return sorted(folder.glob(f"*{SUFFIX}"))
+    return sorted(folder.glob(f"{'[0-9]' * DIGITS}-*{SUFFIX}"))
 
 
 def entries(path: Path, start: int = 0) -> Iterator[Entry]:
@@ -260,10 +262,10 @@ def ask_to_retire(folder: Path) -> int:
     Segments that were made before, and that processes hold, are removed as soon as all of them is in the tables.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    moment_ns = _next_moment_ns(folder)
     (folder / RETIRE).touch()
-    now = time.time_ns()
-    os.utime(folder / RETIRE, ns=(now, now))
-    return now
+    os.utime(folder / RETIRE, ns=(moment_ns, moment_ns))
+    return moment_ns
 
 
 def segments_before(folder: Path, moment_ns: int) -> list[Path]:
@@ -271,9 +273,26 @@ def segments_before(folder: Path, moment_ns: int) -> list[Path]:
     return [path for path in segments_in(folder) if _made_ns(path) <= moment_ns]
 
 
+def _next_moment_ns(folder: Path) -> int:
+    """The clock's time, in nanoseconds since 1970; after a clock was set back, just later than the last moment there.
+
+    The source of the idea: Kulkarni and others, "Logical Physical Clocks", OPODIS 2014.
+    """
+    last = max([_asked_ns(folder), *map(_made_ns, segments_in(folder))])
+    return max(time.time_ns(), last + 1)
+
+
 def _made_ns(segment: Path) -> int:
-    """When it was made, in nanoseconds since 1970."""
+    """When it was made, as :func:`_next_moment_ns` gave it."""
     return int(segment.stem.partition("-")[0])
+
+
+def _asked_ns(folder: Path) -> int:
+    """When somebody last asked for new segments; 0 when nobody has."""
+    try:
+        return (folder / RETIRE).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _shared_future() -> "Future[None]":

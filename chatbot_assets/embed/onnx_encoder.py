@@ -94,9 +94,12 @@ class OnnxEncoder:
         roots[:texts, 0] = np.sqrt(lengths)
         sums = np.zeros((rows, columns), np.float32)
         sums[np.repeat(np.arange(texts), lengths), np.arange(tokens)] = np.repeat(1 / roots[:texts, 0], lengths)
-        fed = {"pieces": pieces, "windows": windows, "sums": sums, "roots": roots}
-        (found,) = self._session.run(None, fed)
+        found = self._computed({"pieces": pieces, "windows": windows, "sums": sums, "roots": roots})
         return np.asarray(found[:texts], np.float32)
+
+    def _computed(self, fed: dict[str, Array]) -> Array:
+        (found,) = self._session.run(None, fed)
+        return np.asarray(found)
 
 
 def _graph_file(parts: Any, eight_bits: bool) -> Path:

@@ -70,20 +70,38 @@ def zstd(data: bytes) -> bytes:
     return bytes(sink.getvalue())
 
 
+PAD = " ".join(f"{number} umbrellas" for number in range(99))
+"""Long enough for a compressor to code every letter, so that the text beside it does not stand in the file as it is."""
+
+
+def pack(path: Path, **columns: pa.Array) -> None:
+    pq.write_table(pa.table(columns), path, compression="zstd", write_statistics=False, use_dictionary=False)
+
+
 def write_parquet(path: Path, text: str) -> None:
-    pq.write_table(pa.table({"n": [1, 2], "lists": [["a"], [text]]}), path, compression="zstd")
+    pack(path, n=pa.array([1, 2]), lists=pa.array([["a"], [PAD, text]]))
 
 
 def write_binary_cells(path: Path, text: str) -> None:
-    cells = [zstd(f"a {text}".encode()), b""]
-    pq.write_table(pa.table({"data": pa.array(cells, pa.binary())}), path, compression="zstd")
+    pack(path, data=pa.array([zstd(f"{PAD} {text}".encode()), b""], pa.binary()))
+
+
+def write_views(path: Path, text: str) -> None:
+    """As Delta's own writer stores texts."""
+    pack(path, lists=pa.array([["a"], [PAD, text]], pa.list_(pa.string_view())))
+
+
+def write_binary_views(path: Path, text: str) -> None:
+    pack(path, data=pa.array([zstd(f"{PAD} {text}".encode()), b"", None], pa.binary_view()))
 
 
 def write_sqlite(path: Path, text: str) -> None:
     with sqlite3.connect(path) as database:
+        database.execute("PRAGMA page_size = 4096")
         database.execute("PRAGMA encoding = 'UTF-16'")
         database.execute("CREATE TABLE t (a TEXT)")
-        database.execute("INSERT INTO t VALUES (?)", ("x" * 5000 + text + "y" * 5000,))
+        # 4092 bytes fill a page, and 8160 follow the text: it lies across the border of two pages.
+        database.execute("INSERT INTO t VALUES (?)", ("x" * 5000 + text + "y" * 4080,))
     database.close()
 
 
@@ -99,10 +117,12 @@ def write_archive(path: Path, text: str) -> None:
     "write",
     [
         lambda path, text: path.write_bytes(gzip.compress(text.encode())),
-        lambda path, text: path.write_bytes(zstd(text.encode("utf-16"))),
+        lambda path, text: path.write_bytes(zstd(f"{PAD} {text}".encode("utf-16"))),
         lambda path, text: path.with_name(f"{text}.txt").write_text("named so"),
         write_parquet,
         write_binary_cells,
+        write_views,
+        write_binary_views,
         write_sqlite,
         write_archive,
     ],
@@ -110,6 +130,8 @@ def write_archive(path: Path, text: str) -> None:
 def test_the_search_looks_into_what_is_compressed_packed_or_in_pages(tmp_path: Path, write: object) -> None:
     text = "where is my little parcel"
     write(tmp_path / "file", text)  # type: ignore[operator]
+    (written,) = tmp_path.iterdir()
+    assert not Markers.of([], [text]).is_in(written.read_bytes()), "it does not stand there as it is"
     assert len(search(tmp_path, Markers.of([], [text])).places) == 1
     assert search(tmp_path, Markers.of([], ["where is my large parcel"])).places == []
 

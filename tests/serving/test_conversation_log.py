@@ -5,7 +5,7 @@ import multiprocessing
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_bot import KEY, OTHER, wait_for
 
+from chatbot_assets.erasing.sources import empty_journal
 from chatbot_assets.tables import CONVERSATIONS
 from resources.lakehouse import Lake, LakeTable
 from serving.conversation_log import ConversationLog
 from serving.conversations import TURN_ID, Conversations, new_turn_id
+from serving.journal import Journal, ask_to_retire, segments_in
 from serving.writer import FLUSH_SECONDS, Writer, alone
 
 
@@ -328,3 +330,72 @@ def test_identifiers_are_uuids_that_begin_with_the_time(count: int) -> None:
         assert before <= int(one[:12], 16) <= after
         assert (uuid.UUID(one).version, uuid.UUID(one).variant) == (7, uuid.RFC_4122)
     assert [one[:12] for one in made] == sorted(one[:12] for one in made)
+
+
+@pytest.fixture
+def an_hour_back(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Sets the clock that names segments back, by an hour."""
+
+    def jump() -> None:
+        before = time.time_ns
+        monkeypatch.setattr(time, "time_ns", lambda: before() - 3_600_000_000_000)
+
+    return jump
+
+
+def left_in_the_journal(lake: Lake, *records: tuple[str, dict[str, Any]]) -> None:
+    """What a process that has been killed had kept."""
+    journal = Journal(lake.root.parent / "journal")
+    for kind, record in records:
+        journal.append(KEY, kind, record).result(5)
+    journal.close()
+
+
+def test_the_last_verdict_counts_though_the_clock_was_set_back_before_it(
+    lake: Lake, an_hour_back: Callable[[], None]
+) -> None:
+    served = turn("judged twice")
+    left_in_the_journal(lake, ("turn", served))
+    writer = Writer(lake, lake.root.parent / "journal")
+    writer.pass_on()
+    left_in_the_journal(lake, ("feedback", {"turn_id": served["turn_id"], "satisfied": False}))
+    an_hour_back()
+    left_in_the_journal(lake, ("feedback", {"turn_id": served["turn_id"], "satisfied": True}))
+    writer.pass_on()
+    assert verdicts(lake) == {"judged twice": (True, None)}
+
+
+def test_a_process_that_gets_an_ended_one_s_number_and_moment_loses_no_turn(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    for text in ("before the machine was reset", "after it"):
+        left_in_the_journal(lake, ("turn", turn(text)))
+        Writer(lake, lake.root.parent / "journal").pass_on()
+    assert texts(lake) == ["after it", "before the machine was reset"]
+
+
+def test_the_journal_is_emptied_though_the_clock_was_set_back_since_its_segments_were_made(
+    lake: Lake, an_hour_back: Callable[[], None]
+) -> None:
+    folder = lake.root.parent / "journal"
+    log = ConversationLog(lake, folder)
+    log.add(KEY, turn("of a person who is to be forgotten")).result(5)
+    (segment,) = segments_in(folder)
+    an_hour_back()
+    empty_journal(lake, folder, 10)
+    assert not segment.exists() and texts(lake) == ["of a person who is to be forgotten"]
+    log.close()
+
+
+def test_after_the_clock_was_set_back_a_wish_for_an_empty_journal_does_not_end_every_segment(
+    lake: Lake, an_hour_back: Callable[[], None]
+) -> None:
+    folder = lake.root.parent / "journal"
+    ask_to_retire(folder)
+    an_hour_back()
+    log = ConversationLog(lake, folder)
+    for number in range(5):
+        log.add(KEY, turn(str(number))).result(5)
+    assert len(segments_in(folder)) == 1
+    log.close()

@@ -1,18 +1,25 @@
 """One process answers for more bots than fit into its memory: those that nobody asks are unloaded."""
 
 import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from small_bot import KEY, Refreshed, SmallBot, wait_for
 
+from chatbot_assets.train.answer_index import FaissIndex
+from chatbot_assets.train.known_texts import KnownTexts
+from chatbot_assets.train.rows import TrainingRows
+from resources.environment import PROJECT
 from serving import bots as serving_bots
 from serving.app import create_app
 from serving.bots import LiveBots, NotLoadedError, load_live
-from serving.memory import MEMORY_MB, budget, half_of_the_machine
+from serving.memory import BASE_BYTES, MEMORY_MB, budget, half_of_the_machine, weight
 from serving.tokens import ensure_tokens
 
 BOTS = [f"acme.bot-{number:02}" for number in range(12)]
@@ -149,6 +156,54 @@ def test_a_bot_that_is_larger_than_the_budget_is_loaded_alone(many: SmallBot) ->
             bots.load("acme.nobody").result(30)
     finally:
         bots.close()
+
+
+LOADING = """
+import resource, sys
+from pathlib import Path
+import numpy
+from chatbot_assets.train.answer_index import FaissIndex
+from chatbot_assets.train.known_texts import KnownTexts
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+def load(folder):
+    known = KnownTexts.load(Path(folder) / "known", FaissIndex())
+    known.nearest_questions(numpy.ones((1, 512), numpy.float32), 1)
+    return known, list(known.texts), list(known.ids)
+
+first = load(sys.argv[1])
+before = resident()
+others = [load(folder)[0] for folder in sys.argv[2:]]
+print((resident() - before) / len(others))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="asks /proc")
+@pytest.mark.parametrize("intent", ["hours", None], ids=["labelled", "questions"])
+def test_what_a_model_is_said_to_take_is_what_it_takes(tmp_path: Path, intent: str | None) -> None:
+    count = 4000
+    vectors = np.random.default_rng(0).standard_normal((count, 512)).astype(np.float32)
+    names = [f"text {number}" for number in range(count)]
+    rows = TrainingRows(
+        ids=names,
+        texts=names,
+        tokens=[()] * count,
+        intents=[intent] * count,
+        answers=names,
+        vectors=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
+        parents=[None] * count,
+        weights=np.ones(count, np.float32),
+    )
+    KnownTexts.of(rows, FaissIndex()).save(tmp_path / "0" / "known")
+    for copy in "123":
+        shutil.copytree(tmp_path / "0", tmp_path / copy)
+    folders = [str(tmp_path / name) for name in "0123"]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADING, *folders], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert 0.85 < (weight(tmp_path / "0") - BASE_BYTES) / float(done.stdout) < 1.15
 
 
 @pytest.mark.parametrize("said", ["0", "-5", "much", "nan", "inf"])

