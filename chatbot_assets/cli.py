@@ -515,7 +515,7 @@ def entry_point() -> None:
         click.echo(f"chatbot: {error or 'stopped'}", err=True)
         sys.exit(2)
     except (ValueError, RuntimeError, OSError) as error:
-        from chatbot_assets.bot import BotError
+        from chatbot_assets.bot_key import BotError
         from chatbot_assets.train.manifest import ModelFormatError
         from resources.lakehouse import LakeError
 
