@@ -1,5 +1,6 @@
 """Runs a command as a user would, and measures its seconds and the memory of its whole process tree."""
 
+import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -11,10 +12,15 @@ from resources.metering import TreeMemory
 
 @dataclass(frozen=True)
 class Measured:
-    """What a finished command printed and took. ``peak_tree_bytes`` is None where there is no ``/proc``."""
+    """What a finished command printed and took.
+
+    ``cpu_seconds`` is what it and the processes that it waited for computed: other work on the machine counts little
+    there. ``peak_tree_bytes`` is None where there is no ``/proc``.
+    """
 
     output: str
     seconds: float
+    cpu_seconds: float
     peak_tree_bytes: int | None
 
 
@@ -24,7 +30,7 @@ def run_measured(command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -
     Raises:
         RuntimeError: when it fails.
     """
-    started = time.monotonic()
+    started, before = time.monotonic(), _cpu_seconds_of_children()
     with subprocess.Popen(command, env=dict(env), cwd=cwd, stdout=subprocess.PIPE, text=True) as process:
         sampler = TreeMemory(process.pid)
         try:
@@ -33,4 +39,10 @@ def run_measured(command: Sequence[str], *, env: Mapping[str, str], cwd: Path) -
             peak = sampler.stop()
     if process.returncode:
         raise RuntimeError(f"exit status {process.returncode} from: {' '.join(command)}")
-    return Measured(output, time.monotonic() - started, peak)
+    return Measured(output, time.monotonic() - started, _cpu_seconds_of_children() - before, peak)
+
+
+def _cpu_seconds_of_children() -> float:
+    """Of the children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
