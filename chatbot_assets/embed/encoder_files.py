@@ -75,7 +75,7 @@ class MappedTokenizer(UsePureTokenizer):  # type: ignore[misc]
         self._first_pieces, self._first_bytes = _array(folder, FIRST_PIECES), _array(folder, FIRST_BYTES)
         self._prefixes: dict[str, int] = {}
         self._read: set[str] = set()
-        self._scores = memoryview(_array(folder, SCORES))
+        self._scores = _array(folder, SCORES).data
         self._normalizer = _Normalizer(_array(folder, CHARACTERS).tobytes())
         for name, number in json.loads((folder / NUMBERS).read_text(encoding="utf-8"))["tokenizer"].items():
             setattr(self, name, number)
