@@ -80,7 +80,7 @@ class OneBot(Platform):
 
     def refresh(self, *landed: Path) -> Refreshed:
         """Lands files, if any, and refreshes the bot; the time is from the start of landing to the refresh's end."""
-        landing = self.measured("land", KEY, *map(str, landed)) if landed else Measured("", 0.0, None)
+        landing = self.measured("land", KEY, *map(str, landed)) if landed else Measured("", 0.0, 0.0, None)
         refresh = self.measured("refresh", KEY)
         return Refreshed(
             json.loads(refresh.output), landing.seconds + refresh.seconds, landing.seconds, refresh.peak_tree_bytes

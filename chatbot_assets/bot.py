@@ -8,7 +8,6 @@ import functools
 import hashlib
 import importlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -16,22 +15,16 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, PrivateAttr, ValidationError, field_validator
 
+from chatbot_assets.bot_key import KEY, check_key
+from chatbot_assets.bot_key import BotError as BotError
 from chatbot_assets.collect.sources import Sources
 from chatbot_assets.deploy.share import CANARY, SHADOW, SHARES
 from chatbot_assets.golden import SUFFIX, GoldenDialogue, read_golden
 from chatbot_assets.languages import LANGUAGES, defaults_file, language_defaults
 from chatbot_assets.modules import ModuleRef, Section
+from chatbot_assets.process import PRIVACY
 from resources.remembered import Remembered, fingerprint
 
-KEY = re.compile(r"^[a-z0-9][a-z0-9-]*\.[a-z0-9][a-z0-9-]*\Z")
-KEY_RULE = "<tenant>.<name>, each of lower-case letters, digits and '-'"
-
-
-class BotError(ValueError):
-    """A bot file that cannot be used; its text is one line that says what to change."""
-
-
-PRIVACY = "chatbot_assets.process.privacy:MaskPersonalData"
 GOLDEN = "golden"
 """Stands for the golden dialogues among the parts of the configuration that decide a table's rows."""
 
@@ -345,17 +338,6 @@ def _module_versions(path: str, value: Any) -> Iterator[tuple[str, str]]:
     elif isinstance(value, tuple):
         for place, one in enumerate(value):
             yield from _module_versions(f"{path}.{place}", one)
-
-
-def check_key(key: str) -> str:
-    """Gives the key back.
-
-    Raises:
-        BotError: when it is no bot key.
-    """
-    if not KEY.match(key):
-        raise BotError(f"{key!r} is no bot key; a key is {KEY_RULE}")
-    return key
 
 
 def bot_file(bots: Path, key: str) -> Path:

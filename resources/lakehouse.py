@@ -35,6 +35,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from chatbot_assets.tables import TABLES, Table
+from resources.arrow_values import row_dicts, text_array
 from resources.remembered import Remembered, fingerprint
 
 if TYPE_CHECKING:
@@ -325,12 +326,20 @@ class LakeTable:
 
         Parts of files that cannot hold any of them are passed over, and ``columns`` are read of the others alone.
         """
+        sought = set(values)
+        files = [path for path, _ in self._active_files(version)] if sought and self.last() else []
+        return self.rows_of_files(files, column, sought, columns)
+
+    def rows_of_files(
+        self, paths: Iterable[str], column: str, values: Iterable[str], columns: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """Of some data files, named as in :meth:`files`, the rows whose text in ``column`` is one of ``values``."""
         import pyarrow.compute as pc
 
         sought = sorted(set(values))
-        wanted = pa.array(sought, pa.string())
+        wanted = text_array(sought)
         found: list[dict[str, Any]] = []
-        for path, _ in self._active_files(version) if sought and self.last() else ():
+        for path in paths:
             file = pq.ParquetFile(self.path / path)
             present = sorted(set(columns) & set(file.schema_arrow.names))
             for number in range(file.num_row_groups):
@@ -341,7 +350,7 @@ class LakeTable:
                 if len(places):
                     batches = file.read_row_group(number, present).to_batches()
                     rows = pa.Table.from_batches(self._in_own_types(batch, columns) for batch in batches)
-                    found += rows.take(places).to_pylist()
+                    found += row_dicts(rows.take(places))
         return found
 
     def _in_own_types(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:

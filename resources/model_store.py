@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from resources import beside
 from resources.lakehouse import LakeError, LakeTable
 from resources.remembered import Remembered, fingerprint
 
 CHUNK_BYTES = 8 * 1024 * 1024
 """Cells stay far below the 128 MiB that Sail refuses."""
+SEALS = "seals"
+"""The folder of the cache that tells of each unpacked model which files were hashed and found to be its own."""
 logger = logging.getLogger(__name__)
 _hashed: Remembered[str] = Remembered()
 
@@ -59,18 +62,19 @@ def holds(table: LakeTable, identity: str) -> bool:
     return bool(table.rows_with("model_id", [identity], ["model_id"]))
 
 
-def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
+def unpack(models: LakeTable, identity: str, cache: Path, *, for_a_look: bool = False) -> Path:
     """The folder with a model's files, from the cache or, the first time, from the lake.
 
     A model whose files in the cache are no longer those of its name is unpacked anew. Files are hashed once in a
-    process, and again when one has changed.
+    process, and again when one has changed; ``for_a_look`` at a few of their bytes it is enough that an earlier process
+    did, and that they have not been written to since.
 
     Raises:
         LakeError: when the lake does not hold the model whole and unchanged.
     """
     target = cache / "models" / identity
     if target.exists():
-        if _is_whole(target, identity):
+        if _is_whole(target, identity, cache / SEALS / f"{identity}.json", for_a_look):
             return target
         logger.warning("the files of model %s in the cache are not its own; they are unpacked anew", identity)
         _remove(target)
@@ -91,13 +95,22 @@ def unpack(models: LakeTable, identity: str, cache: Path) -> Path:
     return target
 
 
-def _is_whole(folder: Path, identity: str) -> bool:
-    """Whether a folder's files are still those of the model."""
+def _is_whole(folder: Path, identity: str, seal: Path, trusts_seal: bool) -> bool:
+    """Whether a folder's files are still those of the model. The seal says which files were found to be."""
     try:
         files = sorted(path for path in folder.rglob("*") if path.is_file())
-        return _hashed.get(folder, fingerprint(*files), lambda: model_id(file_hashes(folder))) == identity
+        mark = fingerprint(*files)
+        sealed = {"files": [list(one) for one in mark]} if mark else None
+        if trusts_seal and sealed and beside.read(seal) == sealed:
+            return True
+        is_whole = _hashed.get(folder, mark, lambda: model_id(file_hashes(folder))) == identity
     except FileNotFoundError:
         return False
+    if is_whole and sealed and beside.read(seal) != sealed:
+        with suppress(OSError):  # a cache that cannot be written to is hashed each time
+            seal.parent.mkdir(parents=True, exist_ok=True)
+            beside.write(seal, sealed)
+    return is_whole
 
 
 def _remove(folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from chatbot_assets.bot import KEY
+from chatbot_assets.bot_key import KEY
 from resources.lakehouse import Lake, LakeError
 
 

@@ -11,8 +11,6 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import pyarrow.compute as pc
-
 from resources.lakehouse import LakeTable, with_progress
 
 if TYPE_CHECKING:
@@ -107,10 +105,7 @@ class Conversations:
     def find(self, turn_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
         """Some columns of a turn; None when there is no such turn. Reads the files it may be in."""
         paths = self._files_with(turn_id) if TURN_ID.match(turn_id) else ()
-        for batch in self._table.read_files(paths, columns):
-            for turn in batch.filter(pc.equal(batch.column("turn_id"), turn_id)).to_pylist():
-                return dict(turn)
-        return None
+        return next(iter(self._table.rows_of_files(paths, "turn_id", [turn_id], columns)), None)
 
     def _files_with(self, turn_id: str) -> Iterator[str]:
         for path, smallest, largest in self._table.file_bounds("turn_id"):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from chatbot_assets.bot import PRIVACY
 from chatbot_assets.modules import ModuleRef
+from chatbot_assets.process import PRIVACY
 
 Mask = Callable[[str], str]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from chatbot_assets.backup.archive import ArchiveError, Writer
-from chatbot_assets.bot import KEY
+from chatbot_assets.bot_key import KEY
 from resources.environment import Home
 from resources.lakehouse import Lake
 

@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-from chatbot_assets.bot import check_key
+from chatbot_assets.bot_key import check_key
 from chatbot_assets.commands import UserError
 from resources.environment import Home
 from serving.bots import LiveBot, load_live

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chatbot_assets.bot import KEY_RULE, bot_keys, bot_mistakes, check_key, golden_file
+from chatbot_assets.bot import bot_keys, bot_mistakes, golden_file
+from chatbot_assets.bot_key import KEY_RULE, check_key
 from chatbot_assets.golden import SUFFIX, read_golden
 from resources.environment import Home
 

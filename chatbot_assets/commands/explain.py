@@ -1,9 +1,7 @@
 """``explain``: why a bot answered a served turn as it did, in plain words first."""
 
 import json
-import urllib.request
 from typing import Any
-from urllib.parse import quote
 
 from chatbot_assets.commands import UserError
 from chatbot_assets.explain.words import SPOKEN, Words, moment
@@ -31,6 +29,9 @@ def _from_service(home: Home, key: str, turn_id: str, language: str) -> dict[str
     token = load_tokens(home.root / TOKENS_FILE).get(key.partition(".")[0])
     if address is None or token is None:
         return None
+    import urllib.request
+    from urllib.parse import quote
+
     headers = {"Authorization": f"Bearer {token}", "Accept-Language": language}
     route = f"/v1/bots/{quote(key, safe='')}/turns/{quote(turn_id, safe='')}/explain"
     request = urllib.request.Request(address + route, headers=headers)
@@ -44,7 +45,7 @@ def _from_service(home: Home, key: str, turn_id: str, language: str) -> dict[str
 
 
 def _from_lake(home: Home, key: str, turn_id: str, language: str) -> dict[str, Any]:
-    from chatbot_assets.bot import check_key
+    from chatbot_assets.bot_key import check_key
     from chatbot_assets.explain.explanation import explain_turn, find_turn
     from resources.lakehouse import Lake
 

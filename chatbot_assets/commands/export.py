@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from chatbot_assets.bot import check_key
+from chatbot_assets.bot_key import check_key
 from chatbot_assets.commands import UserError
 from chatbot_assets.exporting import FORMATS, export, moment_column
 from chatbot_assets.tables import TABLES

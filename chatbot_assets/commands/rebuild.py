@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from chatbot_assets.bot import check_key
+from chatbot_assets.bot_key import check_key
 from chatbot_assets.commands import UserError
 from chatbot_assets.train.rebuilding import RebuildError, find_recipe, rebuild
 from resources.environment import Home, code_revision

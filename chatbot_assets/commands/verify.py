@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from chatbot_assets.bot import check_key
+from chatbot_assets.bot_key import check_key
 from chatbot_assets.commands import UserError
 from chatbot_assets.deploy.live_check import NotVerifiableError, Verified, verify_live, verify_trial
 from resources.environment import Home

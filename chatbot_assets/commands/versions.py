@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from chatbot_assets.bot_key import check_key
 from chatbot_assets.commands import UserError
 from chatbot_assets.deploy.record import History, Trial, history
 from chatbot_assets.deploy.share import SHADOW
@@ -20,8 +21,6 @@ def deployments_of(lake: Lake, key: str) -> LakeTable:
     """
     table = lake.table(key, "deployments")
     if table.last() is None:
-        from chatbot_assets.bot import check_key  # takes a fifth of a second, and a rollback is wanted at once
-
         check_key(key)
         raise UserError(f"{key} has no deployment yet; run: ./chatbot refresh {key}")
     return table

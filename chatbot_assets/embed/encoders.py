@@ -32,7 +32,7 @@ class MultilingualEncoder:
     chunk = 256
 
     def __init__(self, threads: int = 1) -> None:
-        """Loads the weights, a tenth of a second (once on a machine: one second); ``threads`` only changes rounding."""
+        """Maps the weights, a few milliseconds (once on a machine: one second); ``threads`` only changes rounding."""
         from chatbot_assets.embed.encoder_files import load_backend
 
         self.backend = load_backend(threads)

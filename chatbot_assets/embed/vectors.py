@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -94,8 +95,13 @@ def encode_in_processes(encoder: ModuleRef, texts: Sequence[str], processes: int
     from joblib import Parallel, delayed
 
     chunks = [texts[start : start + POOL_CHUNK] for start in range(0, len(texts), POOL_CHUNK)]
-    parts = Parallel(n_jobs=processes, backend="loky")(delayed(_encode)(encoder, list(chunk)) for chunk in chunks)
+    with _pool:
+        parts = Parallel(n_jobs=processes, backend="loky")(delayed(_encode)(encoder, list(chunk)) for chunk in chunks)
     return np.concatenate(parts)
+
+
+_pool = threading.Lock()
+"""The engine encodes groups in several threads; of two that make joblib's processes, one finds them half made."""
 
 
 def end_processes() -> None:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from chatbot_assets.embed.encoders import Encoder
 from chatbot_assets.languages.contracts import Normaliser, Segmenter
 from chatbot_assets.modules import ModuleRef
+from chatbot_assets.train.arrays import mapped_arrays
 from chatbot_assets.train.contracts import Classifier, Floats
 from chatbot_assets.train.intent_model import IntentModel
 from chatbot_assets.train.known_texts import ARRAYS, INTENTS, TEXTS
@@ -125,16 +126,14 @@ class ModelEvidence:
 
         Of the vectors of all utterances, those of the intent alone are read.
         """
-        from safetensors import safe_open
-
         folder = self._folder / "known"
         intents = json.loads((folder / INTENTS).read_text(encoding="utf-8"))
         if intent not in intents:
             return []
         place, names = intents.index(intent), load_strings(folder / TEXTS)
-        with safe_open(folder / ARRAYS, "np") as arrays:
-            start, stop = (int(arrays.get_tensor(name)[place]) for name in ("starts", "stops"))
-            likeness = arrays.get_slice("vectors")[start:stop].astype(np.float32) @ vector
+        arrays = mapped_arrays(folder / ARRAYS)
+        start, stop = (int(arrays[name][place]) for name in ("starts", "stops"))
+        likeness = arrays["vectors"][start:stop].astype(np.float32) @ vector
         order = np.argsort(-likeness, kind="stable")
         chosen = [int(row) for row in order[:count]]
         if also is not None:
@@ -149,17 +148,17 @@ class ModelEvidence:
 
 
 def _linear_parts(model: IntentModel, read: Prepared, column: int) -> tuple[dict[str, float], list[Ngram]]:
-    row = model.vectorizer.transform([read.text], [read.tokens])
-    added = row.data * model.weights.ngrams[row.indices, column]
+    row = model.vectorizer.rows([read.text], [read.tokens])
+    added = row.values * model.weights.ngrams[row.columns, column]
     words = len(model.vectorizer.hashes[0])
-    is_word = row.indices < words
+    is_word = row.columns < words
     parts = {
         "words": float(added[is_word].sum()),
         "letters": float(added[~is_word].sum()),
         "meaning": float(read.vector @ model.weights.vectors[:, column]),
         "frequency": float(model.weights.bias[column]),
     }
-    weights = dict(zip(row.indices.tolist(), added.tolist(), strict=True))
+    weights = dict(zip(row.columns.tolist(), added.tolist(), strict=True))
     named: dict[int, str] = {}
     for ngram, place in model.vectorizer.describe(read.text, read.tokens):
         named.setdefault(place, ngram)

@@ -72,7 +72,8 @@ def explain_turn(
         limits.append(words.say("limit_erased", when=words.moment(erased["at"])))
     elif made and candidates:
         try:
-            model = ModelEvidence(unpack(lake.table(key, "models"), turn["model_id"], cache), made["config"])
+            folder = unpack(lake.table(key, "models"), turn["model_id"], cache, for_a_look=True)
+            model = ModelEvidence(folder, made["config"])
             evidence |= _evidence(model, rows, turn, candidates)
         except (LakeError, ModelFormatError, ValueError) as error:
             limits.append(words.say("limit_evidence", error=error))

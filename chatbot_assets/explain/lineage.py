@@ -19,6 +19,7 @@ from chatbot_assets.tables import (
     TABLES,
     UTTERANCES,
 )
+from resources.arrow_values import row_dicts
 from resources.lakehouse import Commit, InputVersion, Lake, LakeTable
 
 ORIGINS = 5
@@ -47,7 +48,7 @@ class Deployed:
 def deployed_at(lake: Lake, key: str, deployment_id: str, moment: datetime) -> Deployed:
     """The life of a deployment, seen from a moment at which it answered."""
     table = lake.table(key, DEPLOYMENTS.name)
-    events = sorted(table.arrow(_EVENT_COLUMNS).to_pylist(), key=lambda event: event["at"])
+    events = sorted(row_dicts(table.arrow(_EVENT_COLUMNS)), key=lambda event: event["at"])
     own = [event for event in events if event["deployment_id"] == deployment_id]
     lives = [event for event in events if event["event"] == "live"]
     answering = [event for event in own if event["event"] in ("live", CANARY) and event["at"] <= moment]
@@ -144,7 +145,7 @@ class RecordedRows:
         except FileNotFoundError:
             self.removed.add(REVIEW_DECISIONS.name)
             rows = table.arrow(columns)
-        for row in rows.sort_by([("decided_at", "ascending"), ("decision_id", "ascending")]).to_pylist():
+        for row in row_dicts(rows.sort_by([("decided_at", "ascending"), ("decision_id", "ascending")])):
             found.update((turn_id, row) for turn_id in wanted.intersection(row["turn_ids"]))
         return found
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from chatbot_assets.maintenance.retention import kept_events
 from chatbot_assets.tables import DEPLOYMENTS
 from resources.lakehouse import Lake
+from resources.model_store import SEALS
 
 UNUSED = timedelta(days=1)
 """What is younger may belong to a run under way."""
@@ -31,6 +32,7 @@ def remove_unused_models(cache: Path, lake: Lake, since: datetime, now: datetime
                 unused.pop(event["model_id"], None)
     for folder in unused.values():
         shutil.rmtree(folder, ignore_errors=True)
+        (cache / SEALS / f"{folder.name}.json").unlink(missing_ok=True)
     return len(unused)
 
 

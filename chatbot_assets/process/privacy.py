@@ -36,7 +36,8 @@ class MaskPersonalData:
         unknown = sorted(set(kinds) - set(KINDS))
         if unknown:
             raise ValueError(f"kinds {unknown} are unknown; allowed: {', '.join(KINDS)}")
-        unknown = [region for region in regions if not is_region(region)]
+        # Asking for a numbering plan imports all of them, which a text without digits has no need of.
+        unknown = [region for region in regions if region not in REGIONS and not is_region(region)]
         if unknown:
             raise ValueError(f"regions {unknown} are unknown; write ISO 3166 codes such as {', '.join(REGIONS)}")
         finders: dict[str, Find] = {

@@ -1,23 +1,26 @@
 """Turns texts into sparse TF-IDF rows of word and character n-grams, without a stored vocabulary.
 
 Every n-gram is known by the CRC-32 of its UTF-8 bytes, so a fitted vectoriser is nothing but two sorted arrays of
-numbers (which can be memory-mapped), and inference needs NumPy and SciPy only. Two n-grams with one hash share a
-column; with 100,000 columns that meets one unknown n-gram in 40,000.
+numbers (which can be memory-mapped), and inference needs NumPy only. Two n-grams with one hash share a column; with
+100,000 columns that meets one unknown n-gram in 40,000.
 """
 
 from __future__ import annotations
 
+import itertools
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 from pydantic import Field, PositiveInt
 
 from chatbot_assets.modules import Section
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 UInt32s = npt.NDArray[np.uint32]
 Int64s = npt.NDArray[np.int64]
@@ -37,6 +40,27 @@ class NgramConfig(Section):
     char_weight: float = Field(1.0, ge=0.0)
     min_rows: int = Field(2, ge=1)
     small: int = 1000
+
+
+@dataclass(frozen=True)
+class NgramRows:
+    """A sparse matrix by rows: row i has `values[starts[i]:starts[i + 1]]` in `columns[starts[i]:starts[i + 1]]`."""
+
+    values: Floats
+    columns: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int32]
+
+    def __matmul__(self, dense: Floats) -> Floats:
+        """The product (rows, k) with a dense matrix (columns, k), of which only the rows in use are touched.
+
+        Sums in the order of the columns, so a row's product does not depend on the rows beside it.
+        """
+        product = np.empty((len(self.starts) - 1, dense.shape[1]), np.float32)
+        for row, (start, stop) in enumerate(itertools.pairwise(self.starts.tolist())):
+            part = dense[self.columns[start:stop]]
+            part *= self.values[start:stop, None]
+            np.add.reduce(part, axis=0, out=product[row])
+        return product
 
 
 @dataclass(frozen=True)
@@ -75,13 +99,22 @@ class NgramVectorizer:
         return cls(config, (hashes[0], hashes[1]), (weights[0], weights[1]))
 
     def transform(self, texts: Sequence[str], tokens: Sequence[Sequence[str]]) -> sp.csr_matrix:
-        """Returns a float32 matrix (n, n_features).
+        """Returns `rows` as a float32 matrix (n, n_features) of SciPy, which takes longer to import than to answer."""
+        import scipy.sparse as sp
+
+        rows = self.rows(texts, tokens)
+        matrix = sp.csr_matrix((len(texts), self.n_features), dtype=np.float32)
+        matrix.data, matrix.indices, matrix.indptr = rows.values, rows.columns, rows.starts
+        return matrix
+
+    def rows(self, texts: Sequence[str], tokens: Sequence[Sequence[str]]) -> NgramRows:
+        """Returns a float32 matrix (n, n_features) by rows.
 
         A cell is (1 + ln count) × inverse document frequency; each group of a row is then scaled to its configured
         length. A text of which no n-gram is known is a row of zeros. Raises ValueError when `texts` and `tokens`
         differ in length.
         """
-        rows, columns, values, offset = [], [], [], 0
+        places, columns, values, offset = [], [], [], 0
         lengths = (self.config.word_weight, self.config.char_weight)
         for grams, known, weights, length in zip(
             _groups(texts, tokens, self.config), self.hashes, self.weights, lengths, strict=True
@@ -91,18 +124,16 @@ class NgramVectorizer:
             row, column = counts.rows[is_known], column[is_known]
             value = (1 + np.log(counts.counts[is_known])) * weights[column]
             norms = np.sqrt(np.bincount(row, value * value, len(texts)))
-            rows.append(row)
+            places.append(row)
             columns.append(column + offset)
             values.append((value * (length / norms[row])).astype(np.float32))
             offset += len(known)
-        row = np.concatenate(rows)
+        row = np.concatenate(places)
         order = np.argsort(row, kind="stable")
         starts = np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(texts)))])
-        matrix = sp.csr_matrix((len(texts), offset), dtype=np.float32)
-        matrix.data = np.concatenate(values)[order]
-        matrix.indices = np.concatenate(columns)[order].astype(np.int32)
-        matrix.indptr = starts.astype(np.int32)
-        return matrix
+        return NgramRows(
+            np.concatenate(values)[order], np.concatenate(columns)[order].astype(np.int32), starts.astype(np.int32)
+        )
 
     def describe(self, text: str, tokens: Sequence[str]) -> list[tuple[str, int]]:
         """Names the known n-grams of one text with their columns, for explanations: words first, each once."""

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 from pydantic import Field
 
 from chatbot_assets.modules import Section
-from chatbot_assets.train.features import NgramConfig, NgramVectorizer
+from chatbot_assets.train.arrays import mapped_arrays
+from chatbot_assets.train.features import NgramConfig, NgramRows, NgramVectorizer
 from chatbot_assets.train.lbfgs import minimise
 
 if TYPE_CHECKING:
+    import scipy.sparse as sp
     import torch
 
 Floats = npt.NDArray[np.float32]
@@ -75,14 +76,15 @@ class LinearIntents(Section):
         return IntentModel(self, vectorizer, names.tolist(), learnt)
 
     def load(self, folder: Path) -> "IntentModel":
-        """Reads what `IntentModel.save` wrote. Raises FileNotFoundError when there is none."""
-        from safetensors.numpy import load_file
+        """Reads what `IntentModel.save` wrote; the n-grams and their weights stay in the file.
 
+        Raises FileNotFoundError when there is none.
+        """
         about = json.loads((folder / _CONFIG).read_text("utf-8"))
         learner = LinearIntents.model_validate(about["config"])
-        arrays = load_file(folder / _WEIGHTS)
+        arrays = mapped_arrays(folder / _WEIGHTS)
         vectorizer = NgramVectorizer.from_arrays(arrays, learner.ngrams)
-        weights = LinearWeights(arrays["ngram_weights"], arrays["vector_weights"], arrays["bias"])
+        weights = LinearWeights(arrays["ngram_weights"], arrays["vector_weights"].copy(), arrays["bias"].copy())
         return IntentModel(learner, vectorizer, about["intents"], weights)
 
 
@@ -94,12 +96,9 @@ class LinearWeights:
     vectors: Floats
     bias: Floats
 
-    def margins(self, ngrams: sp.csr_matrix, vectors: Floats) -> Floats:
+    def margins(self, ngrams: NgramRows, vectors: Floats) -> Floats:
         """Scores rows of n-gram features and sentence vectors: float32 (n, k); above 0 speaks for the intent."""
-        # Only the rows of the weights that these texts use are touched: a model may be large and memory-mapped.
-        used, place = np.unique(ngrams.indices, return_inverse=True)
-        compact = sp.csr_matrix((ngrams.data, place.astype(np.int32), ngrams.indptr), (ngrams.shape[0], len(used)))
-        return np.asarray(compact @ self.ngrams[used] + vectors @ self.vectors + self.bias, np.float32)
+        return np.asarray(ngrams @ self.ngrams + vectors @ self.vectors + self.bias, np.float32)
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ class IntentModel:
         width = len(self.weights.vectors)
         if vectors.shape != (len(texts), width):
             raise ValueError(f"vectors of shape {vectors.shape} for {len(texts)} texts and an encoder of width {width}")
-        return self.weights.margins(self.vectorizer.transform(texts, tokens), vectors)
+        return self.weights.margins(self.vectorizer.rows(texts, tokens), vectors)
 
     def probabilities(self, margins: Floats) -> Floats:
         """Turns margins (n, k) into probabilities (n, k)."""
@@ -148,7 +147,7 @@ def softmax(scores: Floats) -> Floats:
 
 
 def _solve(
-    ngrams: sp.csr_matrix, vectors: Floats, targets: npt.NDArray[np.int64], row_weights: Floats, config: LinearIntents
+    ngrams: "sp.csr_matrix", vectors: Floats, targets: npt.NDArray[np.int64], row_weights: Floats, config: LinearIntents
 ) -> LinearWeights:
     """Minimises l2 / 2 · |W|² + Σ row_weight · max(0, 1 − y · margin)² over rows and intents, y = ±1; the bias is free.
 
@@ -198,7 +197,7 @@ def _solve(
     return LinearWeights(on_ngrams, on_vectors, bias.numpy() - mean @ on_vectors)
 
 
-def _torch_csr(matrix: sp.csr_matrix) -> "torch.Tensor":
+def _torch_csr(matrix: "sp.csr_matrix") -> "torch.Tensor":
     """The matrix for torch, in memory that torch has aligned: the last bits of a product may depend on that."""
     import torch
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chatbot_assets.bot import Bot, BotError, bot_file, bot_keys, check_key, load_bot
+from chatbot_assets.bot import Bot, BotError, bot_file, bot_keys, load_bot
+from chatbot_assets.bot_key import check_key
 from chatbot_assets.languages import LANGUAGES
 from resources.environment import Home
 

@@ -81,6 +81,15 @@ def test_a_text_has_the_same_row_alone_and_in_company(fitted: NgramVectorizer) -
         assert (fitted.transform([text], [words]) != together[place]).nnz == 0
 
 
+@pytest.mark.parametrize("width", [2, 7, 150])
+def test_rows_are_multiplied_as_scipy_multiplies_them(fitted: NgramVectorizer, width: int) -> None:
+    weights = np.random.default_rng(0).normal(size=(fitted.n_features, width)).astype(np.float32)
+    texts = [*TEXTS, "", "한국어"]
+    tokens = [text.split() for text in texts]
+    product = fitted.rows(texts, tokens) @ weights
+    np.testing.assert_array_equal(product, fitted.transform(texts, tokens) @ weights)
+
+
 def test_texts_and_tokens_of_different_lengths_are_refused(fitted: NgramVectorizer) -> None:
     with pytest.raises(ValueError, match="1 texts, but tokens of 0"):
         fitted.transform(["a"], [])

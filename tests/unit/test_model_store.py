@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from resources import model_store, remembered
 from resources.lakehouse import Commit, Lake, LakeError, LakeTable
 from resources.model_store import CHUNK_BYTES, file_hashes, model_id, pack, unpack
 from resources.spark import SparkEngine
@@ -67,6 +68,27 @@ def test_a_model_is_unpacked_once(models: LakeTable, save: Save, cache: Path, tm
     first = unpack(models, identity, cache)
     shutil.rmtree(models.path)
     assert unpack(models, identity, cache) == first and (first / "weights").read_bytes() == b"bytes"
+
+
+def test_a_look_reads_a_model_s_files_again_only_when_they_were_written_to(
+    models: LakeTable, save: Save, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = store(models, save, folder_of(tmp_path, weights=b"bytes"))
+    monkeypatch.setattr(remembered, "RACY_NS", 0)
+
+    def in_a_new_process() -> int:
+        """How often a look hashes files."""
+        hashed: list[Path] = []
+        monkeypatch.setattr(model_store, "_hashed", remembered.Remembered())
+        monkeypatch.setattr(model_store, "file_hashes", lambda folder: hashed.append(folder) or file_hashes(folder))
+        assert (unpack(models, identity, cache, for_a_look=True) / "weights").read_bytes() == b"bytes"
+        return len(hashed)
+
+    assert [in_a_new_process() for _ in range(3)] == [1, 1, 0], "after unpacking, then once, then never"
+    (cache / "models" / identity / "weights").write_bytes(b"other")
+    assert in_a_new_process() > 0
+    (cache / model_store.SEALS / f"{identity}.json").write_text("{}")
+    assert [in_a_new_process() for _ in range(2)] == [1, 0], "a seal of other files counts for nothing"
 
 
 def test_each_model_of_a_table_has_its_own_files(models: LakeTable, save: Save, cache: Path, tmp_path: Path) -> None:

