@@ -15,9 +15,11 @@ COPY requirements.lock ./
 # An entry of the lock begins in the first column; its hashes follow on indented lines.
 RUN awk -v leave_out="$LEAVE_OUT" '/^[^ #]/ { keep = $0 !~ leave_out } keep' requirements.lock >chosen.lock \
     && uv pip sync --python .venv/bin/python --require-hashes --no-cache --compile-bytecode chosen.lock
-# Readable by all, whatever the umask was here; compiled, since nobody can write beside the code where it runs.
+# ./chatbot is another one here: nothing is to be installed. All can read the code, whatever the umask was where it comes
+# from, and it is compiled, since where it runs nobody can write beside it.
 COPY . /srv/code
-RUN chmod -R u=rwX,go=rX /srv/code && python -m compileall -q -s /srv/code -p /srv/chatbot /srv/code
+RUN printf '#!/bin/sh\nexec python -m chatbot_assets.cli "$@"\n' >/srv/code/chatbot && chmod +x /srv/code/chatbot \
+    && chmod -R u=rwX,go=rX /srv/code && python -m compileall -q -s /srv/code -p /srv/chatbot /srv/code
 
 FROM python:3.11-slim
 # Numbers, for Kubernetes' runAsNonRoot believes no names.
