@@ -1,10 +1,9 @@
-# The platform in one image; docs/delivery.md. By default without what only refreshes need (torch with its CUDA libraries,
-# and the engines) and what only developers need: enough to serve, check, import and watch deployments.
-# To refresh bots with the image: docker build --build-arg LEAVE_OUT='^$' .
+# The platform in one image; docs/delivery.md. By default without torch and its CUDA libraries (4 GB), which only training
+# needs, and without what only developers need: enough to serve, check, import and watch deployments.
+# To train bots with the image: docker build --build-arg LEAVE_OUT='^$' .
 FROM python:3.11-slim AS build
 ARG LEAVE_OUT="^(\
 torch|triton|cuda-[a-z]+|nvidia-[a-z0-9-]+|sympy|mpmath|networkx|setuptools|\
-pyspark|py4j|delta-spark|pysail|grpcio-status|zstandard|importlib-metadata|zipp|\
 ast-serialize|blinker|execnet|flask|greenlet|harfile|htpy|httpcore|httpx|hypothesis|hypothesis-graphql|iniconfig|\
 itsdangerous|jsonschema-rs|librt|mypy|mypy-extensions|oidc-provider-mock|pathspec|playwright|pluggy|pyrate-limiter|\
 pytest|pytest-timeout|pytest-xdist|ruff|schemathesis|sortedcontainers|types-pyyaml|werkzeug\
@@ -12,9 +11,11 @@ pytest|pytest-timeout|pytest-xdist|ruff|schemathesis|sortedcontainers|types-pyya
 WORKDIR /srv/chatbot
 RUN python -m venv --without-pip .venv && python -m pip install --no-cache-dir uv
 COPY requirements.lock ./
-# An entry of the lock begins in the first column; its hashes follow on indented lines.
+# An entry of the lock begins in the first column; its hashes follow on indented lines. PySpark's jars (460 MB) are for the
+# engine `local`, which wants a Java that the image lacks.
 RUN awk -v leave_out="$LEAVE_OUT" '/^[^ #]/ { keep = $0 !~ leave_out } keep' requirements.lock >chosen.lock \
-    && uv pip sync --python .venv/bin/python --require-hashes --no-cache --compile-bytecode chosen.lock
+    && uv pip sync --python .venv/bin/python --require-hashes --no-cache --compile-bytecode chosen.lock \
+    && rm -r .venv/lib/python3.11/site-packages/pyspark/jars
 # ./chatbot is another one here: nothing is to be installed. All can read the code, whatever the umask was where it comes
 # from, and it is compiled, since where it runs nobody can write beside it.
 COPY . /srv/code

@@ -15,7 +15,7 @@ from resources.environment import PROJECT
 
 DOCKERFILE = (PROJECT / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", "")
 LOCK = (PROJECT / "requirements.lock").read_text(encoding="utf-8")
-ONLY_FOR_REFRESHES = {"torch", "pyspark", "delta-spark", "pysail"}
+ONLY_FOR_TRAINING = {"torch"}
 """What the project names as its dependencies, and the image leaves out; the rest that it leaves out follows from it."""
 
 IN_THE_IMAGE = """
@@ -66,12 +66,12 @@ def chosen() -> dict[str, set[str]]:
     return entries(done.stdout)
 
 
-def test_the_image_holds_what_the_project_needs_but_for_refreshes_and_nothing_of_its_developers() -> None:
+def test_the_image_holds_what_the_project_needs_but_for_training_and_nothing_of_its_developers() -> None:
     project = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = {name_of(line) for line in project["dependencies"]} - ONLY_FOR_REFRESHES
+    wanted = {name_of(line) for line in project["dependencies"]} - ONLY_FOR_TRAINING
     locked = entries(LOCK)
     while more := {
-        name for name in locked.keys() - wanted - ONLY_FOR_REFRESHES if wanted & {name_of(by) for by in locked[name]}
+        name for name in locked.keys() - wanted - ONLY_FOR_TRAINING if wanted & {name_of(by) for by in locked[name]}
     }:
         wanted |= more
     assert sorted(chosen()) == sorted(wanted), "keep LEAVE_OUT in the Dockerfile in step with requirements.lock"
@@ -87,7 +87,7 @@ def test_what_the_image_leaves_out_is_not_needed_to_import_a_deployment_and_to_a
         if kept.isdisjoint(name.lower().replace("_", "-") for name in names)
         and module not in ("chatbot_assets", "resources", "serving", "bench")
     ]
-    assert {"torch", "pyspark", "pysail", "pytest"} <= set(left_out)
+    assert {"torch", "playwright", "pytest"} <= set(left_out)
     golden = bot.home.bots.joinpath(*bot.key.split(".")).with_suffix(".golden.jsonl")
     golden.write_text('{"text": "Tell me about my parcel", "intent": "delivery"}\n', encoding="utf-8")
     commands = [
