@@ -77,7 +77,7 @@ def test_the_image_holds_what_the_project_needs_but_for_training_and_nothing_of_
     assert sorted(chosen()) == sorted(wanted), "keep LEAVE_OUT in the Dockerfile in step with requirements.lock"
 
 
-def test_what_the_image_leaves_out_is_not_needed_to_import_a_deployment_and_to_answer(
+def test_what_the_image_leaves_out_is_not_needed_to_import_a_deployment_to_answer_and_to_find_what_to_review(
     bot: SmallBot, tmp_path: Path
 ) -> None:
     kept = set(chosen())
@@ -95,6 +95,7 @@ def test_what_the_image_leaves_out_is_not_needed_to_import_a_deployment_and_to_a
         ["check", bot.key, "--answers"],
         ["verify", bot.key],
         ["versions", bot.key],
+        ["refresh", bot.key, "--select", "review_queue"],
         ["status"],
         ["ask", bot.key, "Tell me about my parcel", "--json"],
     ]
