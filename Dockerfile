@@ -17,10 +17,11 @@ RUN awk -v leave_out="$LEAVE_OUT" '/^[^ #]/ { keep = $0 !~ leave_out } keep' req
     && uv pip sync --python .venv/bin/python --require-hashes --no-cache --compile-bytecode chosen.lock \
     && rm -r .venv/lib/python3.11/site-packages/pyspark/jars
 # ./chatbot is another one here: nothing is to be installed. All can read the code, whatever the umask was where it comes
-# from, and it is compiled, since where it runs nobody can write beside it.
+# from, and it is compiled, since where it runs nobody can write beside it. The lock file that uv leaves is open to all.
 COPY . /srv/code
 RUN printf '#!/bin/sh\nexec python -m chatbot_assets.cli "$@"\n' >/srv/code/chatbot && chmod +x /srv/code/chatbot \
-    && chmod -R u=rwX,go=rX /srv/code && python -m compileall -q -s /srv/code -p /srv/chatbot /srv/code
+    && chmod -R u=rwX,go=rX /srv/code && python -m compileall -q -s /srv/code -p /srv/chatbot /srv/code \
+    && rm -f .venv/.lock
 
 FROM python:3.11-slim
 # Numbers, for Kubernetes' runAsNonRoot believes no names.
