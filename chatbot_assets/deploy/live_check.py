@@ -7,6 +7,7 @@ import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from chatbot_assets.bot import config_hash
@@ -158,7 +159,8 @@ def _wrong_answers(live: Deployment, sample: Sequence[dict[str, Any]], found: Fo
 
 def _ask(home: Home, address: str, key: str, live: Deployment, texts: Sequence[str], is_trial: bool) -> Found | None:
     """What the service says; None when nobody answers there."""
-    token = load_tokens(home.root / TOKENS_FILE).get(key.partition(".")[0], "")
+    tenant, tokens = key.partition(".")[0], home.root / TOKENS_FILE
+    token = load_tokens(tokens).get(tenant, "")
     request = urllib.request.Request(
         f"{address}/v1/bots/{key}/verification",
         json.dumps({"texts": list(texts), "trial": is_trial}).encode(),
@@ -170,6 +172,11 @@ def _ask(home: Home, address: str, key: str, live: Deployment, texts: Sequence[s
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
                 said = json.loads(response.read())
         except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.UNAUTHORIZED and not token:
+                wanted = f'{{"{tenant}": "32 or more random characters"}}'
+                raise NotVerifiableError(
+                    f"{key}: {tokens} has no token of {tenant} to ask the service with; add {wanted}"
+                ) from None
             if time.monotonic() > until:
                 raise NotVerifiableError(f"{key}: the service at {address} refused with status {error.code}") from None
         except OSError:

@@ -211,6 +211,17 @@ def test_a_running_service_is_asked_and_its_turns_are_in_no_conversation(bot: Sm
     assert announced_address(bot.home) is None
 
 
+def test_without_a_token_to_ask_the_service_with_the_line_says_what_to_add(
+    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container that runs the service alone: nothing has made a token there."""
+    monkeypatch.setenv("CHATBOT_HOME", str(bot.home.root))
+    with running(bot) as address, announced(bot.home, address):
+        result = CliRunner().invoke(main, ["verify", KEY])
+    assert result.exit_code != 0
+    assert f"{bot.home.root / 'tokens.json'} has no token of acme to ask the service with; add" in str(result.exception)
+
+
 def test_a_service_with_another_deployment_is_told_and_the_command_fails(
     bot: SmallBot, deaf: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

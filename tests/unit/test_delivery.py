@@ -1,6 +1,5 @@
-"""What the repository ships for delivery: the workflow that checks bot files, and the image."""
+"""The workflow that checks the bot files of a pull request."""
 
-import re
 import subprocess
 import sys
 from importlib.metadata import packages_distributions
@@ -29,19 +28,3 @@ def test_the_workflow_runs_check_with_all_that_it_imports() -> None:
     brought_along = {"annotated-types", "pydantic-core", "typing-extensions", "typing-inspection"}
     only_if_there = {"charset-normalizer", "chatbot-assets", "setuptools"}
     assert {name.replace("_", "-") for name in loaded} - brought_along - only_if_there <= installed
-
-
-def test_the_image_leaves_out_torch_and_what_it_brings_and_nothing_else() -> None:
-    dockerfile = (PROJECT / "Dockerfile").read_text(encoding="utf-8")
-    pattern = re.search(r'ARG LEAVE_OUT="(.+)"', dockerfile)
-    assert pattern
-    lock = (PROJECT / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    entries = [line for line in lock if line and line[0] not in " #"]
-    left_out = {line.partition("==")[0] for line in entries if re.search(pattern[1], line)}
-    assert {name for name in left_out if not name.startswith("nvidia-")} == {"torch", "triton"}
-    assert len(entries) - len(left_out) > 100
-
-
-def test_the_image_does_not_run_as_root_and_tells_its_health() -> None:
-    lines = (PROJECT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    assert "USER chatbot" in lines and any(line.startswith("HEALTHCHECK") for line in lines)
