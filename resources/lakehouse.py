@@ -356,7 +356,7 @@ class LakeTable:
     def _in_own_types(self, batch: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         """Some columns in the table's own types; a file older than a column of the table holds null there.
 
-        Delta's own writer keeps texts as views in the files that it joins, which Arrow can neither filter nor take.
+        Where Delta updates rows itself it writes texts as views, which Arrow can neither filter nor take.
         """
         schema = pa.schema([self.table.schema.field(name) for name in columns])
         arrays = [
