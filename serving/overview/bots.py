@@ -4,7 +4,6 @@ Whether something has changed is told by the times of the Delta logs, the landin
 looking at some hundred quiet bots costs some thousand looks at a folder's time and no reading.
 """
 
-import functools
 import hashlib
 import logging
 import os
@@ -22,7 +21,6 @@ from chatbot_assets.collect.landing import listing
 from chatbot_assets.collect.reading import mapping_hash
 from chatbot_assets.deploy.record import Deployment, History, Trial, history
 from chatbot_assets.feedback.decision_log import DecisionLog
-from chatbot_assets.languages import LANGUAGES, language_defaults
 from chatbot_assets.tables import CONVERSATIONS, MATERIALISED, REVIEW_DECISIONS, REVIEW_QUEUE, Table
 from resources import attempts, requests, verifications
 from resources.costs import RefreshCost, last_cost
@@ -30,6 +28,7 @@ from resources.environment import Home
 from resources.lakehouse import Lake
 from resources.remembered import RACY_NS, Remembered
 from resources.tenancy import owns
+from serving.languages import language_name
 from serving.overview.events import Event, newest_events
 from serving.overview.traffic import FOLDER, Counts, Traffic
 from serving.overview.trouble import KINDS, Trouble, troubles
@@ -80,7 +79,7 @@ class BotOverview:
     @property
     def language_name(self) -> str | None:
         """The language's name in itself."""
-        return _language_name(self.language) if self.language in LANGUAGES else None
+        return language_name(self.language)
 
     @property
     def accuracy(self) -> float | None:
@@ -318,11 +317,6 @@ def qualities(past: History) -> list[Quality]:
             if metrics.get("accuracy") is not None:
                 found.append(Quality(event["at"], float(metrics["accuracy"]), metrics.get("rows")))
     return found
-
-
-@functools.cache
-def _language_name(language: str) -> str:
-    return str(language_defaults(language)["name"])
 
 
 def _trouble(kind: str, detail: str) -> Trouble:
