@@ -151,7 +151,7 @@ def measure(bots: int, turns: int) -> dict[str, Any]:
         with served(platform) as (ask, ready, memory):
             starts |= {"ready_again_s": ready, "first_page_again_ms": ask("/service?period=30")}
             starts["one_bot_first_page_ms"] = ask(f"/service/{keys[-1]}?period=30")
-            for page, path in (("one_bot", f"/service/{keys[-1]}?period=30"), ("start", "/"), ("bots", "/v1/bots")):
+            for page, path in (("one_bot", f"/service/{keys[-1]}?period=30"), ("list_of_bots", "/v1/bots")):
                 pages[page] = [ask(path) for _ in range(TIMES)]
             pages["all_bots_after_a_minute"] = []
             for _ in range(RESTS):
