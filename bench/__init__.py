@@ -12,7 +12,7 @@ BENCHMARKS = {
     "answers": "an index of a million answers: recall, memory, and the chat service over it",
     "noise": "wrong labels found, and what taking them out is worth",
     "review": "the review page on a long queue, decisions of two at once, forecasts, and a decision's way to an answer",
-    "service_page": "the service page of a tenant with hundreds of bots",
+    "service_page": "the service page, and what else looks at every bot, of a tenant with hundreds of bots",
     "loop": "what fifty decisions a batch are worth, by how the turns to decide on are chosen",
     "paraphrase": "what paraphrases are worth where there are few rows",
 }

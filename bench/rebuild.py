@@ -18,6 +18,7 @@ from bench.baselines import read_rows
 from bench.pipeline import language_of, thinned
 from bench.platform import Platform
 from bench.report import Target, report
+from chatbot_assets.bot import Retention
 from chatbot_assets.deploy.record import live_deployment
 from chatbot_assets.maintenance import maintain_bot
 from resources.environment import PROJECT
@@ -31,7 +32,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
 )
 """What the bot's YAML holds in turn: every second deployment takes the next one."""
 ALWAYS = {"validate": {"minimum_accuracy": 0.0, "maximum_drop": 1.0}}
-RETENTION_DAYS = 1.0
+RETENTION = Retention(days=1.0)
 
 
 def rebuilt(platform: Platform, model_id: str) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def measure(data: Path, language: str, rows: int, count: int) -> dict[str, Any]:
             assert live is not None
             made.append({"changed": changed, "deployment_id": live.deployment_id, "model_id": live.model_id})
         with platform.lake.writing(KEY):
-            done = maintain_bot(platform.home, platform.lake, KEY, RETENTION_DAYS, datetime.now(UTC))
+            done = maintain_bot(platform.home, platform.lake, KEY, RETENTION, datetime.now(UTC))
         for deployment in made:
             found = rebuilt(platform, deployment["model_id"])
             deployment |= {
@@ -82,7 +83,7 @@ def measure(data: Path, language: str, rows: int, count: int) -> dict[str, Any]:
         "rows_landed": len(train),
         "deployments": made,
         "models_that_differ": distinct,
-        "maintenance": {"retention_days": RETENTION_DAYS, "files_removed": done.files_removed},
+        "maintenance": {"retention_days": RETENTION.days, "files_removed": done.files_removed},
     }
     equal = sum(bool(deployment["equal"]) for deployment in made)
     targets = [

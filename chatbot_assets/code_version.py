@@ -32,7 +32,7 @@ _versions: ContextVar[dict[tuple[str, ...], str] | None] = ContextVar("versions"
 
 @contextmanager
 def one_look() -> Iterator[None]:
-    """Within it the files of a module are looked at once, however many bots use it: for a sensor's tick."""
+    """Within it the files of a module are looked at once, however many bots use it: for whoever looks at all bots."""
     token = _versions.set({})
     try:
         yield

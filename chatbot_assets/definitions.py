@@ -16,7 +16,7 @@ from chatbot_assets.feedback.assets import conversations, review_decisions, revi
 from chatbot_assets.jobs import maintain, refresh, refresh_all, verify
 from chatbot_assets.process.assets import utterances
 from chatbot_assets.refreshing import refreshing
-from chatbot_assets.schedules import nightly_verification, weekly_maintenance
+from chatbot_assets.schedules import nightly_expiry, nightly_verification, weekly_maintenance
 from chatbot_assets.sensors import reconcile
 from chatbot_assets.train.assets import models
 from chatbot_assets.trial_sensor import trials
@@ -45,7 +45,7 @@ def build_defs(resource_overrides: Mapping[str, Any] | None = None) -> dg.Defini
         ],
         asset_checks=[*VERIFICATIONS, watch_deployments],
         jobs=[refresh, refresh_all, verify, maintain, watch_job],
-        schedules=[nightly_verification(), hourly_watch(), weekly_maintenance()],
+        schedules=[nightly_verification(), hourly_watch(), nightly_expiry(), weekly_maintenance()],
         sensors=[reconcile, alerts, trials],
         resources=resources | overrides,
         executor=dg.in_process_executor,

@@ -87,7 +87,7 @@ def maintain_tables(context: dg.OpExecutionContext, home: dg.ResourceParam[Home]
         raise dg.Failure(str(error), allow_retries=False) from error
     with lake.writing(key, lambda: context.log.info(f"{key}: a refresh holds the tables; waiting for it")):
         expired = expire(lake, key, retention, datetime.now(UTC))
-        report = maintain_bot(home, lake, key, retention.days, datetime.now(UTC))
+        report = maintain_bot(home, lake, key, retention, datetime.now(UTC))
     context.add_output_metadata(
         {
             "turns expired": expired,

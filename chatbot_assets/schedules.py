@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from chatbot_assets.bot import bot_keys
+from chatbot_assets.bot import BotError, bot_keys, load_bot
 from chatbot_assets.jobs import AFTER_REFRESHES, BOT_TAG, PRIORITY_TAG, REASON_TAG, maintain, verify
 from chatbot_assets.partitions import BOTS
 from resources.environment import Home
@@ -24,6 +24,21 @@ def nightly_verification(verify_job: Any = verify) -> dg.ScheduleDefinition:
 def weekly_maintenance(maintain_job: Any = maintain) -> dg.ScheduleDefinition:
     """Compacts and vacuums each bot's tables in the night to Sunday."""
     return for_each_bot("weekly_maintenance", maintain_job, "0 4 * * 0", timedelta(days=7), "looks after the files")
+
+
+def nightly_expiry(maintain_job: Any = maintain) -> dg.ScheduleDefinition:
+    """The same in every other night, for the bots whose served turns expire: those must not wait for a week."""
+    return for_each_bot(
+        "nightly_expiry", maintain_job, "0 4 * * 1-6", timedelta(days=1), "removes served turns that expire",
+        wanted=lambda home, key, since: _turns_expire(home, key),
+    )  # fmt: skip
+
+
+def _turns_expire(home: Home, key: str) -> bool:
+    try:
+        return load_bot(home.bots, key).retention.conversations_days is not None
+    except BotError:
+        return True  # the run says what is wrong with the file, which may have asked for it
 
 
 def for_each_bot(

@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from resources.lakehouse import LakeTable, with_progress
@@ -85,22 +86,31 @@ class Conversations:
         Raises:
             deltalake.exceptions.CommitFailedError: when other writers were first too many times.
         """
-        from deltalake import CommitProperties, DeltaTable
-        from deltalake.exceptions import CommitFailedError
-
         leaving = sorted(turn_id for turn_id in turn_ids if TURN_ID.match(turn_id))
         for start in range(0, len(leaving), AMENDED_AT_ONCE):
             part = leaving[start : start + AMENDED_AT_ONCE]
-            for attempt in range(ATTEMPTS):
-                try:
-                    DeltaTable(str(self._table.path)).delete(
-                        f"turn_id IN ({', '.join(map(_literal, part))})",
-                        commit_properties=CommitProperties(custom_metadata={"userMetadata": json.dumps(dict(note))}),
-                    )
-                    break
-                except CommitFailedError:
-                    if attempt + 1 == ATTEMPTS:
-                        raise
+            self._delete(f"turn_id IN ({', '.join(map(_literal, part))})", note)
+
+    def remove_before(self, moment: datetime, note: Mapping[str, Any]) -> None:
+        """Takes all turns that were served earlier out of the table, in one commit that says why in ``note``.
+
+        Raises:
+            deltalake.exceptions.CommitFailedError: as :meth:`remove`.
+        """
+        self._delete(f"served_at < arrow_cast('{moment.isoformat()}', 'Timestamp(Microsecond, Some(\"UTC\"))')", note)
+
+    def _delete(self, predicate: str, note: Mapping[str, Any]) -> None:
+        from deltalake import CommitProperties, DeltaTable
+        from deltalake.exceptions import CommitFailedError
+
+        properties = CommitProperties(custom_metadata={"userMetadata": json.dumps(dict(note))})
+        for attempt in range(ATTEMPTS):
+            try:
+                DeltaTable(str(self._table.path)).delete(predicate, commit_properties=properties)
+                return
+            except CommitFailedError:
+                if attempt + 1 == ATTEMPTS:
+                    raise
 
     def find(self, turn_id: str, columns: Sequence[str]) -> dict[str, Any] | None:
         """Some columns of a turn; None when there is no such turn. Reads the files it may be in."""

@@ -1,8 +1,11 @@
-"""Which language the service speaks to a browser or a client."""
+"""Which language the service speaks to a browser or a client, and what the bots' languages are called."""
+
+import functools
 
 from fastapi import Request
 
 from chatbot_assets.explain.words import SPOKEN
+from chatbot_assets.languages import LANGUAGES, language_defaults
 
 
 def language_of(request: Request) -> str:
@@ -23,3 +26,9 @@ def chosen_language(accept_language: str) -> str:
         if language in SPOKEN and liked > weight:
             best, weight = language, liked
     return best
+
+
+@functools.cache
+def language_name(language: str | None) -> str | None:
+    """A bot's language by its name in itself; None when there is no such language."""
+    return str(language_defaults(language)["name"]) if language in LANGUAGES else None

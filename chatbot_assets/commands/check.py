@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chatbot_assets.bot import bot_keys, bot_mistakes, golden_file
 from chatbot_assets.bot_key import KEY_RULE, check_key
+from chatbot_assets.code_version import one_look
 from chatbot_assets.golden import SUFFIX, read_golden
 from resources.environment import Home
 
@@ -20,7 +21,8 @@ def run(keys: Sequence[str] = (), *, answers: bool = False) -> dict[str, Any]:
     """
     home = Home.from_environment()
     chosen = [check_key(key) for key in keys] or bot_keys(home.bots)
-    problems = [problem for key in chosen for problem in bot_mistakes(home.bots, key)]
+    with one_look():
+        problems = [problem for key in chosen for problem in bot_mistakes(home.bots, key)]
     if not keys:
         problems += _stray_files(home.bots)
         if not chosen and not problems:

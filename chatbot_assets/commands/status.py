@@ -4,6 +4,7 @@ from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.code_version import one_look
 from chatbot_assets.commands.versions import trial_report
 from chatbot_assets.deploy.record import history
 from resources.environment import Home
@@ -17,7 +18,8 @@ def run(key: str | None = None) -> dict[str, Any]:
     lake = Lake(home.lake)
     if key is not None:
         load_bot(home.bots, key)
-    return {"bots": [_bot(home, lake, name) for name in ([key] if key else bot_keys(home.bots))]}
+    with one_look():
+        return {"bots": [_bot(home, lake, name) for name in ([key] if key else bot_keys(home.bots))]}
 
 
 def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.code_version import one_look
 from chatbot_assets.commands import UserError
 from chatbot_assets.commands.dagster_home import prepare_dagster_home
 from chatbot_assets.commands.doctor import port_is_free
@@ -31,6 +32,8 @@ from serving.tokens import TOKENS_FILE, ensure_tokens, load_tokens
 
 DEMO_TENANT = "demo"
 LOOK_SECONDS = 1.0
+RESTS = 10
+"""The pause between two looks at all bots is at least so many times as long as a look takes: there may be hundreds."""
 STOP_SECONDS = 20
 ORPHAN_SECONDS = 3.0
 """How long what they had started may take to end once they have."""
@@ -190,6 +193,7 @@ def _follow(home: Home, children: dict[str, Any], address: str) -> None:
     known = load_tokens(home.root / TOKENS_FILE)
     greeted: set[str] = set()
     said: dict[str, str] = {}
+    look_at = 0.0
     while True:
         _check_alive(children, home)
         for name in children:
@@ -203,11 +207,14 @@ def _follow(home: Home, children: dict[str, Any], address: str) -> None:
             if tenant not in greeted:
                 greeted.add(tenant)
                 _greet(directory, tenant, tokens[tenant], address)
-        for key in bot_keys(home.bots):
-            line = _state_of(home, lake, key)
-            if line and said.get(key) != line:
-                said[key] = line
-                _say(f"{key:<14} {line}")
+        if (started := time.monotonic()) >= look_at:
+            with one_look():
+                for key in bot_keys(home.bots):
+                    line = _state_of(home, lake, key)
+                    if line and said.get(key) != line:
+                        said[key] = line
+                        _say(f"{key:<14} {line}")
+            look_at = started + RESTS * (time.monotonic() - started)
         time.sleep(LOOK_SECONDS)
 
 

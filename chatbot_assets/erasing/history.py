@@ -72,7 +72,7 @@ def forget(table: LakeTable, found: Found, *, newest_too: bool = False) -> Rewri
     if table.table is EVALUATIONS:
         entries += _change_log(table, lambda line: _without_sample(line, found.models))
     if files or entries:
-        _renew_checkpoint(table)
+        renew_checkpoint(table)
     return Rewritten(len(files), entries)
 
 
@@ -251,7 +251,7 @@ def replace_text(path: Path, text: str) -> None:
     os.replace(temporary, path)
 
 
-def _renew_checkpoint(table: LakeTable) -> None:
+def renew_checkpoint(table: LakeTable) -> None:
     """Checkpoints repeat the log's entries, so they are made anew; the log holds every version without them."""
     from deltalake import DeltaTable
 

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chatbot_assets.maintenance.cache import remove_scratch, remove_unused_models
+from chatbot_assets.bot import Retention
+from chatbot_assets.maintenance.cache import remove_old_queues, remove_scratch, remove_unused_models
 from chatbot_assets.maintenance.compaction import compact
+from chatbot_assets.maintenance.expiry import readable_since
 from chatbot_assets.maintenance.retention import pinned_versions
 from chatbot_assets.maintenance.vacuum import Vacuumed, vacuum
 from chatbot_assets.tables import TABLES
@@ -45,16 +47,16 @@ class Report:
         return sum(table.bytes_removed for table in self.tables)
 
 
-def maintain_bot(home: Home, lake: Lake, key: str, days: float, now: datetime) -> Report:
+def maintain_bot(home: Home, lake: Lake, key: str, retention: Retention, now: datetime) -> Report:
     """Compacts and vacuums each table of a bot, and clears the caches of what no deployment names any more.
 
     A table that cannot be maintained (its log has gaps, say) is reported as such, and stops no other.
 
     Args:
-        days: for how long a version can be read after another one has taken its place.
+        retention: for how long a version can be read after another one has taken its place.
         now: the present moment.
     """
-    since = now - timedelta(days=days)
+    since = now - timedelta(days=retention.days)
     pinned = pinned_versions(lake, key, since)
     reports = []
     for name in TABLES:
@@ -62,13 +64,14 @@ def maintain_bot(home: Home, lake: Lake, key: str, days: float, now: datetime) -
         if table.last() is None:
             continue
         try:
-            done = vacuum(table, since, pinned.get(name, frozenset()), now)
+            done = vacuum(table, readable_since(table.table, retention, now), pinned.get(name, frozenset()), now)
             files = compact(table)
         except LakeError as error:
             reports.append(TableReport(name, problem=str(error)))
         else:
             reports.append(_report(name, files, done))
     remove_scratch(home.cache, now)
+    remove_old_queues(home.cache, lake, key)
     return Report(reports, remove_unused_models(home.cache, lake, since, now))
 
 

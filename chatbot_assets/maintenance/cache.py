@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from chatbot_assets.maintenance.retention import kept_events
-from chatbot_assets.tables import DEPLOYMENTS
+from chatbot_assets.tables import DEPLOYMENTS, REVIEW_QUEUE
 from resources.lakehouse import Lake
 from resources.model_store import SEALS
 
@@ -17,6 +17,14 @@ def remove_scratch(cache: Path, now: datetime) -> None:
     """Removes the intermediate results of runs that were killed."""
     for folder in _old_folders(cache / "scratch", now):
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_old_queues(cache: Path, lake: Lake, key: str) -> None:
+    """Removes what the review page has kept of a bot's queue as it was before: it may show turns that are gone."""
+    last = lake.table(key, REVIEW_QUEUE.name).last()
+    for path in (cache / "review").glob(f"{key}@*"):
+        if last is None or not path.name.startswith(f"{key}@{last.version}-"):
+            path.unlink(missing_ok=True)
 
 
 def remove_unused_models(cache: Path, lake: Lake, since: datetime, now: datetime) -> int:

@@ -17,8 +17,7 @@ import pyarrow.compute as pc
 
 from chatbot_assets.feedback.decision_log import DecisionLog
 from chatbot_assets.tables import CONVERSATIONS, REVIEW_QUEUE
-from resources.lakehouse import Lake
-from serving.overview.traffic import ByFile
+from resources.lakehouse import Lake, LakeTable
 
 BOTS_WITH_TEXTS = 8
 """So many bots' failed turns are kept in memory: those that were looked at last."""
@@ -55,25 +54,48 @@ class _Queued:
         return turn_id in self.groups or self.until is None or at > self.until
 
 
+class _ByFile:
+    """The failed turns of each data file of a table; only files that are new are read."""
+
+    def __init__(self) -> None:
+        self._version = -1
+        self._files: dict[str, list[Turn]] = {}
+
+    def follow(self, table: LakeTable) -> None:
+        """Makes them those of the table as it is now."""
+        last = table.last()
+        if last is None or last.version == self._version:
+            return
+        known = self._files
+        self._files = {
+            name: known[name] if name in known else _failed(table.read_files([name], COLUMNS)) for name in table.files()
+        }
+        self._version = last.version
+
+    def turns(self) -> list[Turn]:
+        """All of them."""
+        return [turn for turns in self._files.values() for turn in turns]
+
+
 class Unanswered:
     """The failed turns of the bots that were looked at last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._bots: OrderedDict[str, tuple[ByFile[list[Turn]], _Queued]] = OrderedDict()
+        self._bots: OrderedDict[str, tuple[_ByFile, _Queued]] = OrderedDict()
 
     def top(
         self, lake: Lake, key: str, log: DecisionLog, start: datetime, end: datetime, count: int = 10
     ) -> list[Question]:
         """What was asked in vain most often in a period, without what people have decided on or put off."""
         with self._lock:
-            by_file, queued = self._bots.pop(key, (ByFile(_failed, COLUMNS), _Queued()))
+            by_file, queued = self._bots.pop(key, (_ByFile(), _Queued()))
             by_file.follow(lake.table(key, CONVERSATIONS.name))
             queued = _follow(queued, lake, key)
             self._bots[key] = (by_file, queued)
             while len(self._bots) > BOTS_WITH_TEXTS:
                 self._bots.popitem(last=False)
-            turns = [turn for part in by_file.all() for turn in part]
+            turns = by_file.turns()
         waiting = [turn for turn in turns if start <= turn[0] < end and queued.has(turn) and not log.decided(turn[1])]
         return _most_asked(waiting, queued.groups, count)
 

@@ -10,17 +10,19 @@ from typing import Any
 
 from chatbot_assets.automation import bot_state
 from chatbot_assets.bot import BotError, bot_keys, load_bot
+from chatbot_assets.code_version import one_look
 from chatbot_assets.deploy.record import Deployment, Trial
-from chatbot_assets.languages import LANGUAGES, language_defaults
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
 from resources.tenancy import TenantLake, owns
 from serving.bots import LiveBots
+from serving.languages import language_name
 from serving.overview.trouble import Trouble, due, obstacle
 from serving.review.desk import Desk
 
-KEPT_SECONDS = 2.0
-"""How long the lake's state is shown before it is looked at again."""
+KEPT_SECONDS, RESTS = 2.0, 10
+"""How long the lake's state is shown before it is looked at again, in seconds, and at least so many times as long as a
+look takes: a tenant may have hundreds of bots."""
 logger = logging.getLogger(__name__)
 
 
@@ -58,7 +60,7 @@ class Card:
     @property
     def language_name(self) -> str | None:
         """The language's name in itself."""
-        return language_defaults(self.language)["name"] if self.language in LANGUAGES else None
+        return language_name(self.language)
 
     @property
     def state(self) -> str:
@@ -98,11 +100,13 @@ class Cards:
     def _standings(self, tenant: str) -> dict[str, Standing]:
         with self._lock:
             until, standings = self._kept.get(tenant, (0.0, {}))
-            if time.monotonic() >= until:
+            if (started := time.monotonic()) >= until:
                 keys = [key for key in bot_keys(self._home.bots) if owns(tenant, key)]
                 lake = TenantLake(self._home.lake, tenant)
-                standings = {key: self._standing(lake, key) for key in keys}
-                self._kept[tenant] = (time.monotonic() + KEPT_SECONDS, standings)
+                with one_look():
+                    standings = {key: self._standing(lake, key) for key in keys}
+                ended = time.monotonic()
+                self._kept[tenant] = (ended + max(KEPT_SECONDS, RESTS * (ended - started)), standings)
             return standings
 
     def _standing(self, lake: TenantLake, key: str) -> Standing:

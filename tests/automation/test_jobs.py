@@ -13,7 +13,7 @@ from chatbot_assets import schedules
 from chatbot_assets.definitions import build_defs
 from chatbot_assets.jobs import AFTER_REFRESHES, PRIORITY_TAG, maintain
 from chatbot_assets.partitions import BOTS
-from chatbot_assets.schedules import nightly_verification, weekly_maintenance
+from chatbot_assets.schedules import nightly_expiry, nightly_verification, weekly_maintenance
 from resources.environment import PROJECT
 from resources.requests import asked
 
@@ -90,6 +90,18 @@ def test_each_known_bot_gets_one_run_at_night_that_lets_refreshes_pass(two: Smal
     assert (request.partition_key, request.run_key) == (KEY, f"{KEY}:{due:%Y-%m-%d}")
     assert request.tags[PRIORITY_TAG] == AFTER_REFRESHES
     assert request.tags["dagster/partition"] == KEY
+
+
+def test_bots_whose_turns_expire_are_looked_after_every_night(two: SmallBot) -> None:
+    due = datetime.now(UTC) - timedelta(minutes=1)
+    assert evaluate(nightly_expiry(), two, due).skip_message == "no bot needs it"
+    two.configure(retention={"conversations_days": 30})
+    (request,) = evaluate(nightly_expiry(), two, due).run_requests or []
+    assert request.partition_key == KEY
+    two.configure(retention={"conversation_days": 30})
+    assert evaluate(nightly_expiry(), two, due).run_requests, "the run says what is wrong with the file"
+    crons = [schedule.cron_schedule for schedule in (nightly_expiry(), weekly_maintenance())]
+    assert crons == ["0 4 * * 1-6", "0 4 * * 0"], "there is no night without one of them"
 
 
 def test_an_evaluation_that_was_missed_for_more_than_a_period_starts_nothing(two: SmallBot) -> None:

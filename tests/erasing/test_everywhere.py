@@ -131,7 +131,7 @@ def test_old_turns_leave_and_what_they_taught_stays_unless_it_is_to_leave(bot: S
         turn("a new question about a parcel", OTHER, "s-1", served_at=now - timedelta(days=20)),
     )
     assert bot.live
-    bot.table("shadow_answers").append_rows([shadow(old, bot.live)])
+    bot.table("shadow_answers").append_rows([shadow(old, bot.live) | {"served_at": now - timedelta(days=40)}])
     decide(bot, old)
     retention = Retention(conversations_days=30, decisions=decisions)  # type: ignore[arg-type]
     assert expire(bot.lake, KEY, retention, now) == 1

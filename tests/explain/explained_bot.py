@@ -7,6 +7,7 @@ from pathlib import Path
 from fastapi.testclient import TestClient
 from small_bot import KEY, SmallBot, row, small_rows, wait_for
 
+from chatbot_assets.bot import Retention
 from chatbot_assets.feedback.deciding import Decision, write_decision
 from chatbot_assets.maintenance import maintain_bot
 from serving.app import create_app
@@ -66,4 +67,4 @@ def history_of(refreshed: SmallBot, root: Path) -> History:
 
 def vacuum_all_but_what_is_kept(bot: SmallBot) -> int:
     """Maintains the bot as if everything had happened long ago; gives the number of files that were removed."""
-    return maintain_bot(bot.home, bot.lake, KEY, 0, datetime.now(UTC) + timedelta(days=1)).files_removed
+    return maintain_bot(bot.home, bot.lake, KEY, Retention(days=1), datetime.now(UTC) + timedelta(days=2)).files_removed

@@ -1,7 +1,10 @@
 """The service page over a real lake: what it says of each bot, to whom, and what it does with what people write."""
 
+import itertools
+import os
 import re
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
@@ -15,6 +18,7 @@ from chatbot_assets.feedback.deciding import Decision, write_decisions
 from resources import attempts
 from serving.app import create_app
 from serving.conversations import Conversations, new_turn_id
+from serving.overview import bots as overview
 from serving.overview.bots import Bots
 from serving.pages.words import words_of
 from serving.tokens import ensure_tokens
@@ -187,6 +191,20 @@ def test_after_a_start_all_bots_are_looked_at_before_anybody_asks(
     bots.warm(threading.Event())
     monkeypatch.setattr(Bots, "_look", lambda *_: pytest.fail("it is looked at again"))
     assert bots.overview(KEY).state == "live"
+
+
+def test_a_bot_without_troubles_is_read_again_only_when_something_has_changed(
+    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks, look, turns = [], Bots._look, itertools.count()
+    monkeypatch.setattr(overview, "_turn", lambda key: next(turns))
+    monkeypatch.setattr(Bots, "_look", lambda self, *of: looks.append(of) or look(self, *of))
+    bots = Bots(bot.home)
+    assert [bots.overview(KEY).state for _ in range(3)] == ["live"] * 3 and len(looks) == 1
+    landed = next(bot.home.landing(KEY).glob("*.jsonl"))
+    landed.write_text(landed.read_text() + '{"text": "One more", "intent": "other"}\n')
+    os.utime(landed, (time.time() - 60,) * 2)
+    assert [bots.overview(KEY).state for _ in range(2)] == ["behind"] * 2 and len(looks) == 3
 
 
 def test_looking_at_all_bots_ends_with_the_service(bot: SmallBot, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,15 +11,20 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
+from deltalake import DeltaTable
 
-from chatbot_assets.bot import Bot, BotError
+from chatbot_assets.bot import Bot, BotError, Retention
+from chatbot_assets.erasing.markers import Markers
+from chatbot_assets.erasing.search import search
 from chatbot_assets.maintenance import maintain_bot
 from chatbot_assets.maintenance.compaction import MANY_FILES, compact
+from chatbot_assets.maintenance.expiry import expire
 from chatbot_assets.maintenance.retention import kept_versions, pinned_versions
 from chatbot_assets.maintenance.vacuum import vacuum
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
 from resources.lakehouse import Commit, Lake, LakeError, LakeTable
+from serving.conversations import new_turn_id
 
 KEY = "acme.faq"
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -168,6 +173,46 @@ def test_versions_of_deployments_that_are_live_or_were_within_the_retention_are_
     assert pinned_versions(lake, "acme.new", NOW) == {}
 
 
+def test_an_expired_turn_is_gone_to_its_last_byte_two_nights_after_its_time(home: Home, lake: Lake, save: Save) -> None:
+    night, secret = datetime.now(UTC), "where is the parcel of last year"
+    retention = Retention(conversations_days=30)
+    old, young = (
+        {"turn_id": new_turn_id(), "text": text, "answer": text, "served_at": night - timedelta(days=age)}
+        for text, age in ((secret, 30.1), ("where is the parcel of today", 29))
+    )
+    tables = [lake.table(KEY, name) for name in ("conversations", "shadow_answers", "review_queue")]
+    conversations, shadows, queue = tables
+    for turn in (old, young):
+        conversations.append_rows([turn])
+        shadows.append_rows([{name: turn[name] for name in ("turn_id", "answer", "served_at")}])
+    DeltaTable(str(conversations.path)).create_checkpoint()
+    for turns in ([old, young], [young]):
+        waiting = [{name: turn[name] for name in ("turn_id", "text", "served_at")} for turn in turns]
+        save(queue, queue.overwrite(queue.stage_arrow(pa.Table.from_pylist(waiting, queue.table.schema))))
+    sorted_queue = home.cache / "review" / f"{KEY}@0-0-0.arrow"
+    sorted_queue.parent.mkdir(parents=True)
+    sorted_queue.write_text(secret)
+
+    assert expire(lake, KEY, retention, night) == 1
+    maintain_bot(home, lake, KEY, retention, night)
+    assert not sorted_queue.exists() and conversations.arrow(["text"]).to_pylist() == [{"text": young["text"]}]
+    assert conversations.arrow(["text"], 2).num_rows == 2, "who reads an old version now can end"
+    maintain_bot(home, lake, KEY, retention, night + timedelta(days=1))
+    assert search(home.root, Markers(frozenset({secret}))).places == []
+    for table in tables:
+        assert table.arrow(["turn_id"]).to_pylist() == [{"turn_id": young["turn_id"]}]
+
+
+def test_where_turns_stay_old_versions_of_their_tables_can_be_read_as_long_as_others(home: Home, lake: Lake) -> None:
+    conversations = lake.table(KEY, "conversations")
+    for number in range(MANY_FILES):
+        conversations.append_rows([{"turn_id": f"{number:032x}", "text": "hello"}])
+    night = datetime.now(UTC)
+    for age in (0, 1, 89):
+        maintain_bot(home, lake, KEY, Retention(), night + timedelta(days=age))
+    assert conversations.arrow(["turn_id"], 1).num_rows == 1
+
+
 # -- vacuum -------------------------------------------------------------------------------------------------------
 
 
@@ -234,7 +279,7 @@ def test_a_bot_is_maintained_table_by_table_and_a_damaged_one_stops_no_other(
         found = pa.Table.from_pylist([chunk | {"model_id": str(number)}], models.table.schema)
         save(models, models.append(models.stage_arrow(found), data_version=str(number)))
     (models.path / "_delta_log" / f"{0:020d}.json").unlink()
-    report = maintain_bot(home, lake, KEY, 90, datetime.now(UTC) + LATER)
+    report = maintain_bot(home, lake, KEY, Retention(), datetime.now(UTC) + LATER)
     assert {table.table: (table.files_removed, bool(table.problem)) for table in report.tables} == {
         "labels": (2, False),
         "models": (0, True),
@@ -259,7 +304,7 @@ def test_caches_lose_what_killed_runs_left_and_models_that_no_deployment_names(
         set_age(folder, old)
     file(home.cache / "scratch/now/one", timedelta(0))
     file(home.cache / "models/new/one", timedelta(0))
-    assert maintain_bot(home, lake, KEY, 90, now).models_removed == 2
+    assert maintain_bot(home, lake, KEY, Retention(), now).models_removed == 2
     assert sorted(path.name for path in (home.cache / "models").iterdir()) == ["live", "new"]
     assert [path.name for path in (home.cache / "scratch").iterdir()] == ["now"]
 

@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -106,34 +108,39 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     rows: list[int] = []
     count = traffic._counted
 
-    def counting(batches: Any) -> Any:
+    def counting(batches: Any, file: int) -> Any:
         kept = list(batches)
         rows.append(sum(batch.num_rows for batch in kept))
-        return count(kept)
+        return count(kept, file)
 
     monkeypatch.setattr(traffic, "_counted", counting)
     yield rows
 
 
+@pytest.fixture
+def bot(table: LakeTable, tmp_path: Path) -> Traffic:
+    return Traffic(table, tmp_path / "cache" / "acme.faq.npy")
+
+
 HOURS = [NOW - timedelta(hours=2), NOW - timedelta(hours=1), NOW]
 
 
-def test_a_bot_that_nobody_wrote_to_has_no_turns(table: LakeTable) -> None:
-    assert Traffic(table).counts().between(HOURS) == [Shares(), Shares()]
+def test_a_bot_that_nobody_wrote_to_has_no_turns(bot: Traffic) -> None:
+    assert bot.counts().between(HOURS) == [Shares(), Shares()]
     assert Shares().share("failed") is None
 
 
-def test_turns_fall_into_the_part_they_were_served_in(table: LakeTable) -> None:
+def test_turns_fall_into_the_part_they_were_served_in(table: LakeTable, bot: Traffic) -> None:
     Conversations(table).append(
         [turn(70), turn(61, "failed", False), turn(60, "similar"), turn(1, satisfied=True), turn(500), turn(-1)]
     )
-    earlier, later = Traffic(table).counts().between(HOURS)
+    earlier, later = bot.counts().between(HOURS)
     assert earlier == Shares(answered=1, failed=1, dissatisfied=1)
     assert later == Shares(answered=1, similar=1, satisfied=1)
 
 
-def test_only_new_files_are_read(table: LakeTable, counted: list[int]) -> None:
-    conversations, bot = Conversations(table), Traffic(table)
+def test_only_new_files_are_read(table: LakeTable, bot: Traffic, counted: list[int]) -> None:
+    conversations = Conversations(table)
     for rows in (3, 2, 1):
         conversations.append([turn(5)] * rows)
         bot.counts()
@@ -142,8 +149,8 @@ def test_only_new_files_are_read(table: LakeTable, counted: list[int]) -> None:
     assert bot.counts().between(HOURS)[1] == Shares(answered=6)
 
 
-def test_verdicts_that_come_later_and_compaction_are_counted_once(table: LakeTable) -> None:
-    conversations, bot = Conversations(table), Traffic(table)
+def test_verdicts_that_come_later_and_compaction_are_counted_once(table: LakeTable, bot: Traffic) -> None:
+    conversations = Conversations(table)
     turns = [turn(5), turn(6, "failed")]
     conversations.append(turns)
     bot.counts()
@@ -152,6 +159,37 @@ def test_verdicts_that_come_later_and_compaction_are_counted_once(table: LakeTab
     assert bot.counts().between(HOURS)[1] == Shares(answered=2, failed=1, satisfied=1)
     table.join_files(10**9)
     assert bot.counts().between(HOURS)[1] == Shares(answered=2, failed=1, satisfied=1)
+
+
+def test_a_service_that_starts_reads_only_what_was_not_counted_before_it(
+    table: LakeTable, tmp_path: Path, counted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(traffic, "UNSAVED_FILES", 1)
+    kept, conversations = tmp_path / "cache" / "acme.faq.npy", Conversations(table)
+    first = [turn(5), turn(6, "failed")]
+    conversations.append(first)
+    conversations.append([turn(70)] * 3)
+    Traffic(table, kept).counts()
+    conversations.append([turn(7)])
+    conversations.remove([one["turn_id"] for one in first], {"expired": "today"})
+    assert counted == [2, 3]
+    assert Traffic(table, kept).counts().between(HOURS) == [Shares(answered=3), Shares(answered=1)]
+    assert counted == [2, 3, 1]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no counts", "another release"])
+def test_kept_counts_that_cannot_be_used_are_made_again(
+    table: LakeTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: bytes | str
+) -> None:
+    monkeypatch.setattr(traffic, "UNSAVED_FILES", 1)
+    kept = tmp_path / "acme.faq.npy"
+    Conversations(table).append([turn(5)])
+    Traffic(table, kept).counts()
+    if isinstance(damage, bytes):
+        kept.write_bytes(damage)
+    else:
+        np.save(kept, np.zeros(3, np.int64))
+    assert Traffic(table, kept).counts().between(HOURS)[1] == Shares(answered=1)
 
 
 KEY = "acme.faq"

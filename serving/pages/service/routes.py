@@ -58,7 +58,7 @@ def service_routes(bots: Bots, access: Access, page: Page) -> APIRouter:
         shared, period = asked(request)
         edges = period.edges()
         whole = (edges[0], edges[-1])
-        rows = [Row(bots.overview(key), bots.counts(key).between(whole)[0]) for key in bots.keys(person.tenant)]
+        rows = [Row(bot, bots.counts(bot.key).between(whole)[0]) for bot in bots.overviews(person.tenant)]
         total = reduce(add, (row.shares for row in rows), Shares())
         return page(request, "service.html", person=person, rows=rows, total=total, **shared)
 
