@@ -48,7 +48,15 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         bot = load_bot(home.bots, key)
         state = bot_state(home, lake, bot)
     except BotError as error:
-        return {**report, "data_version": None, "stale": [], "reasons": {}, "blocked": str(error), "retry_at": None}
+        return {
+            **report,
+            "data_version": None,
+            "stale": [],
+            "reasons": {},
+            "blocked": str(error),
+            "obstacle": None,
+            "retry_at": None,
+        }
     utterances = state.commits["utterances"]
     evaluations = state.commits["evaluations"]
     judged = evaluations.record.notes if evaluations and evaluations.record else {}
@@ -62,6 +70,7 @@ def _bot(home: Home, lake: Lake, key: str) -> dict[str, Any]:
         "stale": [item.table for item in state.stale],
         "reasons": {item.table: list(item.reasons) for item in state.stale},
         "blocked": state.blocked,
+        "obstacle": state.obstacle,
         "retry_at": state.retry_at.isoformat() if state.retry_at else None,
     }
 
@@ -72,7 +81,9 @@ def describe(report: dict[str, Any]) -> str:
         accuracy = (bot["metrics"] or {}).get("accuracy")
         quality = f"accuracy {accuracy:.3f}" if accuracy is not None else "accuracy unknown"
         live = f"live since {bot['deployed_at'][:16]}Z, {quality}" if bot["deployment_id"] else "not deployed"
-        if bot["blocked"]:
+        if bot["obstacle"] == "imported":
+            state = bot["blocked"]
+        elif bot["blocked"]:
             again = f"; trying again at {bot['retry_at'][:16]}Z" if bot["retry_at"] else ""
             state = f"blocked: {bot['blocked']}{again}"
         elif bot["stale"]:

@@ -236,7 +236,7 @@ def _state_of(home: Home, lake: Lake, key: str) -> str:
         state = bot_state(home, lake, load_bot(home.bots, key))
     except BotError as error:
         return f"blocked: {error}"
-    return f"blocked: {state.blocked}" if state.blocked else answering
+    return f"blocked: {state.blocked}" if state.blocked and state.obstacle != "imported" else answering
 
 
 def _stop(children: dict[str, Any]) -> None:

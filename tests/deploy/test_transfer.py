@@ -15,6 +15,8 @@ from chatbot_assets.commands.ask import run as ask
 from chatbot_assets.commands.import_deployment import describe
 from chatbot_assets.commands.import_deployment import run as import_deployment
 from chatbot_assets.commands.promote import run as promote
+from chatbot_assets.commands.status import describe as say_status
+from chatbot_assets.commands.status import run as status
 from chatbot_assets.explain.explanation import explain_turn
 from chatbot_assets.quality.audit import audit_table
 
@@ -55,6 +57,7 @@ def test_a_deployment_is_the_same_in_both_homes_and_answers_alike(bot: SmallBot,
     assert {row["actor"] for row in production.rows("deployments")} == {"kim"}
     assert "is automatic; tried by five people" in describe(report)
     assert production.state.blocked == "it has no data here; its deployments are imported"
+    assert "; it has no data here; its deployments are imported" in say_status(status()), "that keeps it from nothing"
     assert {item.table for item in production.state.stale}.isdisjoint({"models", "evaluations", "deployments"})
     answer = ask(production.key, QUESTION)
     assert (answer["intent"], answer["deployment_id"]) == ("delivery", bot.live.deployment_id)

@@ -141,7 +141,7 @@ def test_the_start_page_tells_of_a_canary(canary: SmallBot) -> None:
     with client_of(canary) as client:
         token = client.headers["Authorization"].removeprefix("Bearer ")
         send_sign_in(client, {"token": token})
-        assert "Canary: a new version answers 50 % of the sessions since" in client.get("/").text
+        assert "Canary: a new version answers 50\u00a0% of the sessions since" in client.get("/").text
 
 
 # -- shadows ------------------------------------------------------------------------------------------------------
