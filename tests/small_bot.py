@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 import pytest
 import yaml
+from dagster_memory import empty_instance
 
 from chatbot_assets.automation import BotState, bot_state
 from chatbot_assets.bot import Bot, bot_file, load_bot
@@ -167,7 +168,7 @@ class SmallBot:
     ) -> Refreshed:
         """Runs the real job in this process."""
         if instance is None:
-            with dg.DagsterInstance.ephemeral() as own:
+            with empty_instance() as own:
                 return self.refresh(own, tags, select)
         instance.add_dynamic_partitions(BOTS.name or "", [self.key])
         resources = {"home": self.home, "engine": SparkEngine(engine=ENGINE)}

@@ -7,8 +7,8 @@ from base64 import b64decode
 from logging import WARNING
 from typing import Any
 
-import dagster as dg
 import pytest
+from dagster_memory import empty_instance
 from small_bot import ENGINE, NAMES, Refreshed, SmallBot, row
 
 from chatbot_assets.showing import tables
@@ -107,7 +107,7 @@ def test_a_picture_that_cannot_be_drawn_is_no_reason_to_fail(bot: SmallBot, monk
 
     monkeypatch.setattr(tables.charts, "bars", broken)
     bot.land("more.jsonl", [row("Where is my parcel now", "delivery")])
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         result = bot.refresh(instance, select=["dialogues", "rejected", "landing_files", "utterances"])
         warnings = [log.user_message for log in instance.all_logs(result.result.run_id) if log.level == WARNING]
     assert result.success

@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dagster_memory import empty_instance
 from small_bot import ENGINE, KEY, NAMES, Refreshed, SmallBot, row, small_rows
 
 from chatbot_assets.checks import AS_RECORDED, MAY_BE_DEPLOYED, VERIFICATIONS
@@ -330,7 +331,7 @@ def test_a_failed_blocking_check_commits_nothing_is_recorded_with_its_rows_and_h
     write_module("long_vectors", LONG)
     logs, live = bot.logs(), bot.live
     files = sorted(bot.table("embeddings").path.rglob("*.parquet"))
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         bot.configure(embed={"encoder": {"use": "long_vectors:Long"}})
         refused = bot.refresh(instance)
         assert not refused.success
@@ -520,7 +521,7 @@ def test_the_verification_looks_at_every_table_and_says_what_is_wrong(bot: Small
     path = data_file(bot, "labels")
     whole = pq.read_table(path)
     pq.write_table(whole.slice(1), path)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         results = verify(bot, instance)
         assert set(results) == {(key.asset_key.path[-1], key.name) for each in VERIFICATIONS for key in each.check_keys}
         assert {table for table, check in results if check == AS_RECORDED} == set(TABLES)
@@ -539,7 +540,7 @@ def test_the_verification_looks_at_every_table_and_says_what_is_wrong(bot: Small
 
 def test_the_verification_of_source_tables_gives_each_check_its_own_result(bot: SmallBot) -> None:
     bot.table("conversations").append_rows([turn(bot, "turn-1", category="shrugged"), turn(bot, "turn-1")])
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         results = verify(bot, instance)
     assert not results["conversations", AS_RECORDED].passed
     assert not results["conversations", "unique_key"].passed
