@@ -17,6 +17,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster_memory import empty_instance
+from engine_use import WatchedEngine, counts
 
 from chatbot_assets.automation import BotState, bot_state
 from chatbot_assets.bot import Bot, bot_file, load_bot
@@ -27,7 +28,6 @@ from chatbot_assets.partitions import BOTS
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable, Record
-from resources.spark import SparkEngine
 
 KEY = "acme.faq"
 OTHER = "globex.help"
@@ -171,7 +171,8 @@ class SmallBot:
             with empty_instance() as own:
                 return self.refresh(own, tags, select)
         instance.add_dynamic_partitions(BOTS.name or "", [self.key])
-        resources = {"home": self.home, "engine": SparkEngine(engine=ENGINE)}
+        resources = {"home": self.home, "engine": WatchedEngine(engine=ENGINE)}
+        counts["refreshes"] += 1
         job = build_defs(resource_overrides=resources).resolve_job_def(REFRESH)
         return Refreshed(
             job.execute_in_process(
