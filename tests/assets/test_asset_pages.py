@@ -29,9 +29,10 @@ def pictures(metadata: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def second(bot: SmallBot) -> tuple[SmallBot, Refreshed]:
+@pytest.fixture(scope="module")
+def second(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBot, Refreshed]:
     """A refresh that brings three rows of one intent, one of them with marks of Markdown and a wrong label."""
+    bot = first[0].copy(tmp_path_factory.mktemp("second"))
     new = [row("Where is my parcel now", "delivery"), row("My parcel is late", "delivery"), row(NASTY, "weather")]
     bot.land("more.jsonl", new)
     result = bot.refresh()
