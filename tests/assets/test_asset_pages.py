@@ -35,7 +35,7 @@ def second(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathF
     bot = first[0].copy(tmp_path_factory.mktemp("second"))
     new = [row("Where is my parcel now", "delivery"), row("My parcel is late", "delivery"), row(NASTY, "weather")]
     bot.land("more.jsonl", new)
-    result = bot.refresh()
+    result = bot.refresh(draws=True)
     assert result.success, result.failure or result.error
     return bot, result
 
@@ -90,7 +90,7 @@ def test_a_refresh_without_changes_reads_and_draws_nothing(bot: SmallBot, monkey
     for name in SHOWN:
         monkeypatch.setitem(SHOWN, name, never)
     monkeypatch.setattr("chatbot_assets.asset_pages.charts.load_ahead", never)
-    assets = bot.refresh().assets
+    assets = bot.refresh(draws=True).assets
     assert set(assets) == set(NAMES)
     for metadata in assets.values():
         assert metadata["changes"].startswith("Nothing had changed: this is still version 0 of 20")
@@ -109,7 +109,7 @@ def test_a_picture_that_cannot_be_drawn_is_no_reason_to_fail(bot: SmallBot, monk
     monkeypatch.setattr(tables.charts, "bars", broken)
     bot.land("more.jsonl", [row("Where is my parcel now", "delivery")])
     with empty_instance() as instance:
-        result = bot.refresh(instance, select=["dialogues", "rejected", "landing_files", "utterances"])
+        result = bot.refresh(instance, select=["dialogues", "rejected", "landing_files", "utterances"], draws=True)
         warnings = [log.user_message for log in instance.all_logs(result.result.run_id) if log.level == WARNING]
     assert result.success
     assert "intent sizes" not in result.assets["utterances"]
