@@ -409,6 +409,23 @@ def test_a_refresh_that_changes_nothing_gives_the_same_results_without_looking(
     assert again.success and results(again) == results(first[1])
 
 
+def test_dagster_s_storage_is_asked_once_for_each_table_which_materialisation_its_checks_are_about(
+    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fetch = dg.DagsterInstance.fetch_materializations
+
+    def noted(self: dg.DagsterInstance, records_filter: Any, *more: Any, **named: Any) -> Any:
+        asked.append(records_filter.asset_key.path[-1])
+        return fetch(self, records_filter, *more, **named)
+
+    monkeypatch.setattr(dg.DagsterInstance, "fetch_materializations", noted)
+    refreshed = bot.refresh()
+    assert sorted(asked) == sorted(NAMES)
+    about = [check.target_materialization_data for check in refreshed.result.get_asset_check_evaluations()]
+    assert {found and found.run_id for found in about} == {refreshed.result.run_id}
+
+
 def test_the_lake_alone_tells_what_was_found(first: tuple[SmallBot, Refreshed]) -> None:
     for name in NAMES:
         noted = first[0].record(name).notes[NOTES]
