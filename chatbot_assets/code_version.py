@@ -11,7 +11,6 @@ modules as they were when it imported them: :func:`edited_modules` tells where t
 import ast
 import functools
 import hashlib
-import importlib.machinery
 import importlib.metadata
 import importlib.util
 import os
@@ -101,14 +100,18 @@ def _closure(roots: tuple[str, ...]) -> dict[str, str]:
 
 def _source_path(name: str) -> Path | None:
     """Finds a module's file from its name without importing it or its parents."""
-    parts = name.split(".")
-    spec = importlib.util.find_spec(parts[0])
-    for depth in range(2, len(parts) + 1):
-        search = spec and spec.submodule_search_locations
-        if not search:
-            return None
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), list(search))
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    top, *below = name.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
+        return None
+    if not below:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    for folder in spec.submodule_search_locations or ():
+        place = os.path.join(folder, *below)
+        for path in (os.path.join(place, "__init__.py"), f"{place}.py"):
+            if os.path.isfile(path):
+                return Path(path)
+    return None
 
 
 @functools.lru_cache(maxsize=4096)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from engine_use import EngineUse
 from hypothesis import HealthCheck, settings
 
 from chatbot_assets import code_version, modules
@@ -19,7 +20,7 @@ from chatbot_assets.bot import Bot, bot_file, load_bot
 from resources.environment import Home
 from resources.lakehouse import Change, Commit, Lake, LakeTable, Record, Signature
 from resources.reuse import Scratch, scratch
-from resources.spark import SparkEngine
+from resources.spark import ENGINES, SparkEngine
 
 # Machines that run tests are shared; a slow example is no failure.
 settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -29,6 +30,11 @@ settings.load_profile("project")
 os.environ.setdefault(
     "CHATBOT_ENCODER_CACHE", str(Path(tempfile.gettempdir()) / f"chatbot-tests-encoder-{os.getuid()}")
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    engine = os.environ.get("CHATBOT_TEST_ENGINE", ENGINES[0])
+    config.pluginmanager.register(EngineUse(config, engine))
 
 
 @pytest.fixture(scope="module", autouse=True)

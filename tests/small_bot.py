@@ -4,18 +4,24 @@ The first refresh of a process costs seconds (imports, engine, encoder), so test
 copies of it.
 """
 
+import io
 import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import dagster as dg
 import pytest
 import yaml
+from dagster_memory import empty_instance
+from engine_use import WatchedEngine, counts
 
 from chatbot_assets.automation import BotState, bot_state
 from chatbot_assets.bot import Bot, bot_file, load_bot
@@ -23,10 +29,10 @@ from chatbot_assets.definitions import build_defs
 from chatbot_assets.deploy.record import Deployment, live_deployment
 from chatbot_assets.jobs import BOT_TAG, REASON_TAG, REFRESH
 from chatbot_assets.partitions import BOTS
+from chatbot_assets.showing import charts
 from chatbot_assets.tables import MATERIALISED
 from resources.environment import Home
 from resources.lakehouse import Lake, LakeTable, Record
-from resources.spark import SparkEngine
 
 KEY = "acme.faq"
 OTHER = "globex.help"
@@ -132,6 +138,20 @@ class Refreshed:
         return ""
 
 
+_draws = ContextVar("draws", default=True)
+_figure = charts._figure
+
+
+@contextmanager
+def _figure_if_drawn(*arguments: Any, **named: Any) -> Iterator[tuple[Any, io.BytesIO]]:
+    """An empty picture where a refresh is not to draw."""
+    with _figure(*arguments, **named) if _draws.get() else nullcontext((MagicMock(), io.BytesIO())) as found:
+        yield found
+
+
+charts._figure = _figure_if_drawn
+
+
 class SmallBot:
     """A home with one bot: lands files, edits its YAML, refreshes it and looks into its tables."""
 
@@ -164,24 +184,31 @@ class SmallBot:
         instance: dg.DagsterInstance | None = None,
         tags: Mapping[str, str] | None = None,
         select: Iterable[str] | None = None,
+        *,
+        draws: bool = False,
     ) -> Refreshed:
-        """Runs the real job in this process."""
+        """Runs the real job in this process; ``draws`` the pictures of the assets' pages, a fifth of its time."""
         if instance is None:
-            with dg.DagsterInstance.ephemeral() as own:
-                return self.refresh(own, tags, select)
+            with empty_instance(keeps_all=False) as own:
+                return self.refresh(own, tags, select, draws=draws)
         instance.add_dynamic_partitions(BOTS.name or "", [self.key])
-        resources = {"home": self.home, "engine": SparkEngine(engine=ENGINE)}
+        resources = {"home": self.home, "engine": WatchedEngine(engine=ENGINE)}
+        counts["refreshes"] += 1
         job = build_defs(resource_overrides=resources).resolve_job_def(REFRESH)
-        return Refreshed(
-            job.execute_in_process(
-                instance=instance,
-                partition_key=self.key,
-                asset_selection=[dg.AssetKey(name) for name in select] if select else None,
-                tags={BOT_TAG: self.key, REASON_TAG: "a test asked"} | dict(tags or {}),
-                run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
-                raise_on_error=False,
+        drawing = _draws.set(draws)
+        try:
+            return Refreshed(
+                job.execute_in_process(
+                    instance=instance,
+                    partition_key=self.key,
+                    asset_selection=[dg.AssetKey(name) for name in select] if select else None,
+                    tags={BOT_TAG: self.key, REASON_TAG: "a test asked"} | dict(tags or {}),
+                    run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+                    raise_on_error=False,
+                )
             )
-        )
+        finally:
+            _draws.reset(drawing)
 
     def copy(self, root: Path) -> "SmallBot":
         """The same home elsewhere, with all its files' times."""
@@ -241,7 +268,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBot, Refreshed
         bot = SmallBot(tmp_path_factory.mktemp("first"))
         bot.configure()
         bot.land("home.jsonl", small_rows())
-        result = bot.refresh()
+        result = bot.refresh(draws=True)
         assert result.success, result.failure or result.error
         _first["bot"] = (bot, result)
     return _first["bot"]

@@ -1,5 +1,6 @@
 """A bot that is rightly unsure: half of its rows say "a hot drink", which is tea as often as it is coffee."""
 
+import tempfile
 from pathlib import Path
 
 from small_bot import SmallBot, row
@@ -14,8 +15,17 @@ _WISHES = (
 _ASKED = ("Bring me {} {}", "I would like {} {}", "Could I have {} {}")
 
 
+_made: list[SmallBot] = []
+
+
 def unsure_bot(root: Path) -> SmallBot:
     """The bot, refreshed, in a home that may have others. It suggests rather than fails."""
+    if not _made:
+        _made.append(_unsure_bot(Path(tempfile.mkdtemp(prefix="unsure-", dir=root.parent))))
+    return _made[0].copy(root)
+
+
+def _unsure_bot(root: Path) -> SmallBot:
     bot = SmallBot(root, UNSURE)
     bot.configure(description="Brings tea and coffee", train={"suggest_precision": 0.01})
     rows = []

@@ -7,8 +7,8 @@ from base64 import b64decode
 from logging import WARNING
 from typing import Any
 
-import dagster as dg
 import pytest
+from dagster_memory import empty_instance
 from small_bot import ENGINE, NAMES, Refreshed, SmallBot, row
 
 from chatbot_assets.showing import tables
@@ -29,12 +29,13 @@ def pictures(metadata: dict[str, Any]) -> dict[str, str]:
     }
 
 
-@pytest.fixture
-def second(bot: SmallBot) -> tuple[SmallBot, Refreshed]:
+@pytest.fixture(scope="module")
+def second(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathFactory) -> tuple[SmallBot, Refreshed]:
     """A refresh that brings three rows of one intent, one of them with marks of Markdown and a wrong label."""
+    bot = first[0].copy(tmp_path_factory.mktemp("second"))
     new = [row("Where is my parcel now", "delivery"), row("My parcel is late", "delivery"), row(NASTY, "weather")]
     bot.land("more.jsonl", new)
-    result = bot.refresh()
+    result = bot.refresh(draws=True)
     assert result.success, result.failure or result.error
     return bot, result
 
@@ -89,7 +90,7 @@ def test_a_refresh_without_changes_reads_and_draws_nothing(bot: SmallBot, monkey
     for name in SHOWN:
         monkeypatch.setitem(SHOWN, name, never)
     monkeypatch.setattr("chatbot_assets.asset_pages.charts.load_ahead", never)
-    assets = bot.refresh().assets
+    assets = bot.refresh(draws=True).assets
     assert set(assets) == set(NAMES)
     for metadata in assets.values():
         assert metadata["changes"].startswith("Nothing had changed: this is still version 0 of 20")
@@ -107,8 +108,8 @@ def test_a_picture_that_cannot_be_drawn_is_no_reason_to_fail(bot: SmallBot, monk
 
     monkeypatch.setattr(tables.charts, "bars", broken)
     bot.land("more.jsonl", [row("Where is my parcel now", "delivery")])
-    with dg.DagsterInstance.ephemeral() as instance:
-        result = bot.refresh(instance, select=["dialogues", "rejected", "landing_files", "utterances"])
+    with empty_instance() as instance:
+        result = bot.refresh(instance, select=["dialogues", "rejected", "landing_files", "utterances"], draws=True)
         warnings = [log.user_message for log in instance.all_logs(result.result.run_id) if log.level == WARNING]
     assert result.success
     assert "intent sizes" not in result.assets["utterances"]

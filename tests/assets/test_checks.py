@@ -10,6 +10,7 @@ import dagster as dg
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from dagster_memory import empty_instance
 from small_bot import ENGINE, KEY, NAMES, Refreshed, SmallBot, row, small_rows
 
 from chatbot_assets.checks import AS_RECORDED, MAY_BE_DEPLOYED, VERIFICATIONS
@@ -330,7 +331,7 @@ def test_a_failed_blocking_check_commits_nothing_is_recorded_with_its_rows_and_h
     write_module("long_vectors", LONG)
     logs, live = bot.logs(), bot.live
     files = sorted(bot.table("embeddings").path.rglob("*.parquet"))
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         bot.configure(embed={"encoder": {"use": "long_vectors:Long"}})
         refused = bot.refresh(instance)
         assert not refused.success
@@ -406,6 +407,23 @@ def test_a_refresh_that_changes_nothing_gives_the_same_results_without_looking(
     monkeypatch.setattr(View, "written", lambda *_: pytest.fail("a table was read"))
     again = bot.refresh()
     assert again.success and results(again) == results(first[1])
+
+
+def test_dagster_s_storage_is_asked_once_for_each_table_which_materialisation_its_checks_are_about(
+    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    fetch = dg.DagsterInstance.fetch_materializations
+
+    def noted(self: dg.DagsterInstance, records_filter: Any, *more: Any, **named: Any) -> Any:
+        asked.append(records_filter.asset_key.path[-1])
+        return fetch(self, records_filter, *more, **named)
+
+    monkeypatch.setattr(dg.DagsterInstance, "fetch_materializations", noted)
+    refreshed = bot.refresh()
+    assert sorted(asked) == sorted(NAMES)
+    about = [check.target_materialization_data for check in refreshed.result.get_asset_check_evaluations()]
+    assert {found and found.run_id for found in about} == {refreshed.result.run_id}
 
 
 def test_the_lake_alone_tells_what_was_found(first: tuple[SmallBot, Refreshed]) -> None:
@@ -520,7 +538,7 @@ def test_the_verification_looks_at_every_table_and_says_what_is_wrong(bot: Small
     path = data_file(bot, "labels")
     whole = pq.read_table(path)
     pq.write_table(whole.slice(1), path)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         results = verify(bot, instance)
         assert set(results) == {(key.asset_key.path[-1], key.name) for each in VERIFICATIONS for key in each.check_keys}
         assert {table for table, check in results if check == AS_RECORDED} == set(TABLES)
@@ -539,7 +557,7 @@ def test_the_verification_looks_at_every_table_and_says_what_is_wrong(bot: Small
 
 def test_the_verification_of_source_tables_gives_each_check_its_own_result(bot: SmallBot) -> None:
     bot.table("conversations").append_rows([turn(bot, "turn-1", category="shrugged"), turn(bot, "turn-1")])
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         results = verify(bot, instance)
     assert not results["conversations", AS_RECORDED].passed
     assert not results["conversations", "unique_key"].passed

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster_memory import empty_instance
 from small_bot import KEY, SmallBot, row, small_rows
 
 from chatbot_assets import alert_sensor, alerts
@@ -86,7 +87,7 @@ class Ticks:
 
     def __call__(self) -> str:
         """One tick; gives what its page says."""
-        with dg.DagsterInstance.ephemeral() as instance:
+        with empty_instance() as instance:
             context = dg.build_sensor_context(instance, self.cursor, resources={"home": self.bot.home})
             data = sensor.evaluate_tick(context)
         assert not data.run_requests

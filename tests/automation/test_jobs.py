@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 import yaml
 from dagster._core.definitions.schedule_definition import ScheduleExecutionData
+from dagster_memory import empty_instance
 from small_bot import KEY, OTHER, Refreshed, SmallBot
 
 from chatbot_assets import schedules
@@ -19,7 +20,7 @@ from resources.requests import asked
 
 
 def execute(bot: SmallBot, job: str, **more: Any) -> dg.ExecuteInProcessResult:
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         instance.add_dynamic_partitions(BOTS.name or "", [bot.key])
         found = build_defs(resource_overrides={"home": bot.home}).resolve_job_def(job)
         return found.execute_in_process(instance=instance, raise_on_error=False, **more)

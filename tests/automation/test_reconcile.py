@@ -17,6 +17,7 @@ from dagster._core.events import DagsterEvent, DagsterEventType
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
+from dagster_memory import empty_instance
 from small_bot import KEY, Refreshed, SmallBot, row, small_rows, wait_for
 
 from chatbot_assets import automation, code_version, refreshing, sensors
@@ -100,7 +101,7 @@ def no_gathering(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def daemon(bot: SmallBot) -> Iterator[Daemon]:
     """A daemon over a bot whose tables are up to date."""
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         found = Daemon(bot, instance)
         assert found.tick() == []
         yield found
@@ -342,7 +343,7 @@ def test_a_reverted_change_brings_equal_data_versions_and_nothing_downstream_is_
 
 def test_when_dagster_s_storage_is_lost_nothing_is_computed_again(daemon: Daemon) -> None:
     logs = daemon.bot.logs()
-    with dg.DagsterInstance.ephemeral() as empty:
+    with empty_instance() as empty:
         another = Daemon(daemon.bot, empty)
         assert another.tick() == []
         assert another.partitions == [KEY] and daemon.bot.logs() == logs
@@ -651,7 +652,7 @@ def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_
     bot = SmallBot(tmp_path)
     bot.configure()
     bot.land("home.jsonl", small_rows())
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         daemon = Daemon(bot, instance)
         (beginning,) = daemon.tick()
         assert daemon.execute(beginning).success

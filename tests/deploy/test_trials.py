@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster_memory import empty_instance
 from small_bot import SmallBot
 
 from chatbot_assets.bot import Deploy
@@ -125,7 +126,7 @@ def test_the_hourly_job_judges_a_canary_and_reports_what_it_found(canary: SmallB
     now = datetime.now(UTC)
     serve(canary, live, ["answered"] * 100, now)
     serve(canary, trial.deployment, ["failed"] * 40, now)
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         instance.add_dynamic_partitions(BOTS.name or "", [canary.key])
         job = build_defs(resource_overrides={"home": canary.home}).resolve_job_def("watch")
         result = job.execute_in_process(instance=instance, partition_key=canary.key)

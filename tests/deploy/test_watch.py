@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
+from dagster_memory import empty_instance
 from small_bot import SmallBot
 
 from chatbot_assets.bot import Watch
@@ -131,7 +132,7 @@ def test_the_hourly_job_verifies_again_and_reports_a_breach_as_a_failed_check(tw
     before, live = deployed(twice)
     serve(twice, before, ["answered"] * 200, live.at - timedelta(hours=1))
     serve(twice, live, ["failed"] * 200, live.at + timedelta(minutes=1))
-    with dg.DagsterInstance.ephemeral() as instance:
+    with empty_instance() as instance:
         instance.add_dynamic_partitions(BOTS.name or "", [twice.key])
         job = build_defs(resource_overrides={"home": twice.home}).resolve_job_def("watch")
         result = job.execute_in_process(instance=instance, partition_key=twice.key)
@@ -149,7 +150,7 @@ def test_a_wrong_answer_with_nothing_to_go_back_to_is_on_record_until_it_is_righ
     wrong = dataclasses.replace(right, agrees=False, differences=("'hi' gives tea",), answers_wrongly=True)
     for found, noted in ((wrong, {WHAT_ANSWERS: "'hi' gives tea"}), (right, {})):
         monkeypatch.setattr(live_check, "verify_live", lambda *_, found=found: found)
-        with dg.DagsterInstance.ephemeral() as instance:
+        with empty_instance() as instance:
             instance.add_dynamic_partitions(BOTS.name or "", [bot.key])
             job = build_defs(resource_overrides={"home": bot.home}).resolve_job_def("watch")
             job.execute_in_process(instance=instance, partition_key=bot.key)

@@ -1,14 +1,15 @@
 """A person who is forgotten is nowhere in the home any more, and everything else still works."""
 
+import importlib
 import json
 import os
+import signal
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from forked import SECONDS, context
 from known_person import MARK, OTHER, SPELT_BY_ANOTHER, SUBJECT, Erased, Known, erase, places
 from small_bot import SmallBot
 
@@ -18,12 +19,12 @@ from chatbot_assets.commands.rollback import run as rollback
 from chatbot_assets.commands.versions import run as versions
 from chatbot_assets.deploy.life import mark_erased
 from chatbot_assets.deploy.record import history
-from chatbot_assets.erasing import erasure
+from chatbot_assets.erasing import erasure, sources
+from chatbot_assets.erasing import history as erased_history
 from chatbot_assets.erasing.receipt import ReceiptError, check
 from chatbot_assets.quality.audit import audit_table
 from chatbot_assets.tables import TABLES
 from resources.audit import AuditLog
-from resources.environment import PROJECT
 from serving.people.directory import Directory
 
 
@@ -163,29 +164,19 @@ def test_all_checks_of_all_tables_hold_afterwards(erased: Erased) -> None:
         assert failed == [], name
 
 
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from known_person import erase
-from small_bot import SmallBot
-from chatbot_assets.erasing import history, sources
-
-for module, place in ((sources, "amend_decisions"), (history, "trim_log")):
-    child = os.fork()
-    if not child:
-        setattr(module, place, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
-        erase(SmallBot(Path(sys.argv[1])))
-        os._exit(0)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
-"""
-"""Ends two erasures as a machine that stops does: where they would call a function, before and after the refresh."""
+def erase_up_to(root: Path, module: str, place: str) -> None:
+    """Erases, and ends as a machine that stops does where it would call a function."""
+    setattr(importlib.import_module(module), place, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    erase(SmallBot(root))
 
 
 def test_an_erasure_that_was_killed_twice_is_finished_by_asking_again(knows: Known, tmp_path: Path) -> None:
     bot = knows.copy(tmp_path / "killed").bot
-    folders = os.pathsep.join(map(str, (PROJECT, PROJECT / "tests", PROJECT / "tests/erasing")))
-    environment = os.environ | {"PYTHONPATH": folders}
-    subprocess.run([sys.executable, "-c", KILLED, str(bot.root)], env=environment, check=True)
+    for module, place in ((sources, "amend_decisions"), (erased_history, "trim_log")):  # before and after the refresh
+        process = context().Process(target=erase_up_to, args=(bot.root, module.__name__, place))
+        process.start()
+        process.join(SECONDS)
+        assert process.exitcode == -signal.SIGKILL
     assert places(bot.home.root)
     receipt = erase(bot)
     assert receipt["complete"] and places(bot.home.root) == []

@@ -1,31 +1,22 @@
-"""Refreshes in processes of their own, which meet a fault at a boundary of one table.
-
-Processes are forked from a server that has imported everything and started nothing, so each costs a fraction of what
-a new interpreter does.
-"""
+"""Refreshes in processes of their own, which meet a fault at a boundary of one table."""
 
 import ctypes
-import functools
-import multiprocessing
 import os
 import resource
 import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from forked import SECONDS, context
 from small_bot import SmallBot
 
 from chatbot_assets.commands.refresh import why_failed
 from resources.lakehouse import LakeTable
 
-SECONDS = 120
-"""What a refresh may take on a machine that is shared."""
 CAP_DAC_OVERRIDE = 1
 """The capability by which root writes what its permissions forbid (linux/capability.h)."""
 CAPABILITIES = 0x20080522
@@ -107,9 +98,8 @@ class Ended:
 
 def refresh_with(bot: SmallBot, place: Place, table: str, fault: Fault) -> Ended:
     """Refreshes the bot in a process that meets a fault at a table's boundary."""
-    context = _server()
-    here, there = context.Pipe(duplex=False)
-    process = context.Process(target=_refresh, args=(bot.root, place, table, fault, there))
+    here, there = context().Pipe(duplex=False)
+    process = context().Process(target=_refresh, args=(bot.root, place, table, fault, there))
     process.start()
     there.close()
     process.join(SECONDS)
@@ -125,17 +115,3 @@ def _refresh(root: Path, place: Place, table: str, fault: Fault, there: Connecti
     result = SmallBot(root).refresh()
     there.send("" if result.success else why_failed(result.result))
     raise SystemExit(0 if result.success else 1)
-
-
-@functools.cache
-def _server() -> ForkServerContext:
-    """Starts the server that processes are forked from."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["warm"])
-    before = os.environ.get("PYTHONPATH", "")
-    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)  # the server looks for modules nowhere else
-    try:
-        forkserver.ensure_running()
-    finally:
-        os.environ["PYTHONPATH"] = before
-    return context

@@ -10,13 +10,13 @@ from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first
 from serving.app import create_app
 from serving.tokens import ensure_tokens
 
-__all__ = ["bot", "client", "configured", "first", "headers", "served", "tokens"]
+__all__ = ["bot", "client", "configured", "first", "headers", "served", "tenants", "tokens"]
 
 
-@pytest.fixture(scope="module")
-def served(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathFactory) -> SmallBot:
-    """A home with the small bot and one of another tenant, whose answers are its own business."""
-    copy = first[0].copy(tmp_path_factory.mktemp("served"))
+@pytest.fixture(scope="session")
+def tenants(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathFactory) -> SmallBot:
+    """A home with the small bot and one of another tenant, whose answers are its own business; not to be changed."""
+    copy = first[0].copy(tmp_path_factory.mktemp("tenants"))
     other = SmallBot(copy.root, OTHER)
     other.configure(description=f"Help for Globex {PAYLOAD}")
     hostile = [found for found in small_rows() if found["intent"] == "weather"]
@@ -28,6 +28,12 @@ def served(first: tuple[SmallBot, Refreshed], tmp_path_factory: pytest.TempPathF
     other.land(f"home {PAYLOAD_NAME}.jsonl", rows)
     assert other.refresh().success
     return copy
+
+
+@pytest.fixture(scope="module")
+def served(tenants: SmallBot, tmp_path_factory: pytest.TempPathFactory) -> SmallBot:
+    """The home of both tenants, for a file's tests."""
+    return tenants.copy(tmp_path_factory.mktemp("served"))
 
 
 @pytest.fixture(scope="module")

@@ -2,29 +2,20 @@
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked import Ended, command
 from small_bot import KEY, NAMES, Refreshed, SmallBot, small_rows
-
-from resources.environment import PROJECT
 
 NORMALISER = "class Mine:\n    def __call__(self, text):\n        return text.lower(){}\n"
 
 
-@dataclass(frozen=True)
-class Called:
+class Called(Ended):
     """How a command ended."""
-
-    status: int
-    output: str
-    errors: str
 
     @property
     def report(self) -> dict[str, Any]:
@@ -38,16 +29,8 @@ class Called:
 
 def call(bot: SmallBot, *arguments: str, environment: Mapping[str, str] | None = None) -> Called:
     folders = {"CHATBOT_HOME": str(bot.home.root), "CHATBOT_BOTS": str(bot.home.bots), "COLUMNS": "200"}
-    done = subprocess.run(
-        [sys.executable, "-m", "chatbot_assets.cli", *arguments],
-        cwd=PROJECT,
-        env=os.environ | folders | dict(environment or {}),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    return Called(done.returncode, done.stdout, done.stderr)
+    ended = command(*arguments, environment=os.environ | folders | dict(environment or {}))
+    return Called(ended.status, ended.output, ended.errors)
 
 
 # -- the way from files to answers --------------------------------------------------------------------------------
