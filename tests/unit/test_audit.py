@@ -1,12 +1,12 @@
 """The audit log: entries are kept, in one order, and what was changed shows."""
 
 import json
-import multiprocessing
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from forked import context
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,8 +74,7 @@ def test_what_a_killed_writer_left_is_no_entry_and_the_chain_goes_on(tmp_path: P
 
 
 def test_processes_that_write_at_once_make_one_chain(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    processes = [context.Process(target=add_fifty, args=(tmp_path,)) for _ in range(4)]
+    processes = [context().Process(target=add_fifty, args=(tmp_path,)) for _ in range(4)]
     for process in processes:
         process.start()
     for process in processes:
