@@ -4,13 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 from fastapi.testclient import TestClient
+from one_reviewer import clock, directory
 from payloads import PAYLOAD, PAYLOAD_NAME
 from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first, small_rows, wait_for
 
 from serving.app import create_app
 from serving.tokens import ensure_tokens
 
-__all__ = ["bot", "client", "configured", "first", "headers", "served", "tenants", "tokens"]
+__all__ = ["bot", "client", "clock", "configured", "directory", "first", "headers", "served", "tenants", "tokens"]
 
 
 @pytest.fixture(scope="session")

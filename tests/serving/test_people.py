@@ -4,7 +4,6 @@ import contextlib
 import json
 import stat
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from argon2.low_level import Type
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
+from one_reviewer import GOOD, Clock
 
 from chatbot_assets.cli import main
 from chatbot_assets.commands import UserError
@@ -28,32 +28,9 @@ from serving.people.roles import ROLES, How, Permission, permissions_of
 from serving.people.sessions import Identity
 from serving.people.store import FILE, PeopleError
 
-GOOD = "four quiet brown horses"
 OTHER = "seven loud green parrots"
 COMMON = "Password1234!"
 HERE = "192.0.2.1"
-
-
-@dataclass
-class Clock:
-    seconds: float = 1_800_000_000.0
-
-    def __call__(self) -> float:
-        return self.seconds
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def directory(home: Home, clock: Clock) -> Directory:
-    """A tenant with one reviewer, who has a password."""
-    found = Directory(home, clock)
-    found.accounts.add("acme", "kim", ["reviewer"])
-    assert found.accounts.accept(found.accounts.invite("acme", "kim"), GOOD)
-    return found
 
 
 def with_second_factor(directory: Directory, name: str = "kim") -> pyotp.TOTP:

@@ -12,9 +12,10 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from hypothesis import given
 from hypothesis import strategies as st
+from one_reviewer import GOOD, Clock
 from test_oidc import PUBLIC
 from test_pages import OWN, csrf, send_form, send_sign_in
-from test_people import GOOD, HERE, OTHER, Clock, session_of, with_second_factor
+from test_people import HERE, OTHER, session_of, with_second_factor
 
 from chatbot_assets.bot import BotError, load_bot, tenant_security
 from resources.audit import AuditLog
@@ -29,20 +30,6 @@ from serving.people.store import FILE, PeopleError
 
 LOOPBACK = "http://127.0.0.1"
 RFC_SECRET = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def directory(home: Home, clock: Clock) -> Directory:
-    """A tenant with a reviewer who has a password."""
-    found = Directory(home, clock)
-    found.accounts.add("acme", "kim", ["reviewer"])
-    assert found.accounts.accept(found.accounts.invite("acme", "kim"), GOOD)
-    return found
 
 
 def accept(directory: Directory, code: str) -> Proof | None:

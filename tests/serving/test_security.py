@@ -14,11 +14,12 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from one_reviewer import GOOD
 from payloads import PAYLOAD, PAYLOAD_NAME
 from service import running
 from small_bot import KEY, OTHER, SECRET, SmallBot, wait_for
 from test_pages import OWN, csrf, send_form, send_sign_in
-from test_people import COMMON, GOOD
+from test_people import COMMON
 
 from chatbot_assets.auditing import note_events
 from chatbot_assets.feedback.deciding import Decision, write_decision
