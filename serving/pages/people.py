@@ -82,6 +82,7 @@ def add_people_pages(
         access.begin(request, response, who)
         return response
 
+    @app.exception_handler(TooManyAttemptsError)
     def wait(request: Request, error: TooManyAttemptsError, back: str = START) -> HTMLResponse:
         response = ask_to_sign_in(request, "too_many_attempts", HTTPStatus.TOO_MANY_REQUESTS, error.seconds, back)
         response.headers["Retry-After"] = str(error.seconds)
@@ -193,10 +194,7 @@ def add_people_pages(
     def change_password(request: Request, form: Form, person: Signed) -> Response:
         """Sets another password; the account's other sessions end, and this one gets a new id."""
         require_second_factor(person)
-        try:
-            account = directory.right_password(person, form.get("password", ""), address_of(request))
-        except TooManyAttemptsError as error:
-            return wait(request, error)
+        account = directory.right_password(person, form.get("password", ""), address_of(request))
         if account is None:
             return show_account(request, person, "wrong_password")
         if form.get("new", "") != form.get("again", ""):
@@ -217,7 +215,7 @@ def add_people_pages(
         access.end(request, response)
         return response
 
-    add_second_factor_routes(app, access, of_a_session, show_account, wait)
+    add_second_factor_routes(app, access, of_a_session, show_account)
     if sign_on:
         _add_single_sign_on(app, pages, access, sign_on, ask_to_sign_in)
     return ask_to_sign_in

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from serving.access import ACCOUNT, Access
 from serving.forms import form_of
 from serving.origin import address_of
-from serving.people.directory import Directory, TooManyAttemptsError
+from serving.people.directory import Directory
 from serving.people.roles import How, Person
 from serving.people.second_factor import address_for_app
 
@@ -38,7 +38,6 @@ def add_second_factor_routes(
     access: Access,
     signed: Callable[..., Awaitable[Person]],
     show_account: Callable[..., HTMLResponse],
-    wait: Callable[[Request, TooManyAttemptsError], HTMLResponse],
 ) -> None:
     """Adds the routes. ``signed`` is the dependency that gives who has signed in."""
     directory = access.directory
@@ -58,10 +57,7 @@ def add_second_factor_routes(
     @app.post("/account/second-factor")
     def set_up(request: Request, form: Form, person: Owner) -> Response:
         """Shows the secret of a new app, this once, to whoever gives the password."""
-        try:
-            account = directory.right_password(person, form.get("password", ""), address_of(request))
-        except TooManyAttemptsError as error:
-            return wait(request, error)
+        account = directory.right_password(person, form.get("password", ""), address_of(request))
         if account is None:
             return show_account(request, person, "wrong_password")
         secret = factors.begin(person.tenant, person.name)
@@ -83,14 +79,11 @@ def add_second_factor_routes(
     @app.post("/account/second-factor/off")
     def turn_off(request: Request, form: Form, person: Owner) -> Response:
         """Turns the second factor off, for whoever gives the password and a code."""
-        try:
-            account = directory.right_password(person, form.get("password", ""), address_of(request))
-            if account is None:
-                return show_account(request, person, "wrong_password")
-            if not directory.right_code(account, form.get("code", ""), address_of(request)):
-                return show_account(request, person, "wrong_code")
-        except TooManyAttemptsError as error:
-            return wait(request, error)
+        account = directory.right_password(person, form.get("password", ""), address_of(request))
+        if account is None:
+            return show_account(request, person, "wrong_password")
+        if not directory.right_code(account, form.get("code", ""), address_of(request)):
+            return show_account(request, person, "wrong_code")
         access.audit(person, "second_factor_removed")
         factors.remove(person.tenant, person.name)
         return back_to_account()

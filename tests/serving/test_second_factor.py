@@ -323,6 +323,13 @@ def test_somebody_who_tries_codes_out_has_to_wait(browser: TestClient, people: D
     assert int(answers[-1].headers["retry-after"]) >= 1 and 'action="/sign-in/code"' in answers[-1].text
 
 
+def test_somebody_at_an_open_browser_who_tries_passwords_out_has_to_wait(browser: TestClient) -> None:
+    give_password(browser)
+    answers = [post(browser, act, password="wrong", code="000000") for act in ("", "/off") * 3]
+    assert [answer.status_code for answer in answers] == [403] * 5 + [429]
+    assert int(answers[-1].headers["retry-after"]) >= 1 and "Too many attempts" in answers[-1].text
+
+
 def test_a_link_for_the_password_is_no_way_around_the_second_factor(browser: TestClient, people: Directory) -> None:
     app = with_second_factor(people)
     link = people.accounts.invite("acme", "kim")
