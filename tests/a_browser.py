@@ -26,3 +26,10 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--headless", "--no-sandbox"])
         yield browser
         browser.close()
+
+
+def shows(locator: Any, count: int) -> None:
+    """Waits until a page shows so many of something; after a click it may still be on its way."""
+    from playwright.sync_api import expect
+
+    expect(locator).to_have_count(count, timeout=30_000)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyotp
 import pytest
-from a_browser import needs_chromium
+from a_browser import needs_chromium, shows
 from service import running
 from small_bot import KEY, SmallBot, bot, first
 from test_service_in_browser import CONTRAST, signed_in
@@ -141,7 +141,8 @@ def test_an_unanswered_question_leads_to_its_row_in_the_review(chromium: Any, ad
     assert [one.inner_text() for one in question.all()] == [TEXTS[0]], "what was decided is no open question"
     question.click()
     page.locator(".row").wait_for()
-    assert page.locator(".row").count() == 1 and "2 times" in page.locator(".row").inner_text()
+    shows(page.locator(".row"), 1)
+    assert "2 times" in page.locator(".row").inner_text()
     page.context.close()
 
 
@@ -195,6 +196,7 @@ def test_a_second_factor_is_set_up_and_asked_for_also_without_a_script(
 
     def look(what: str) -> None:
         page.locator(what).first.wait_for()
+        page.wait_for_load_state()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         texts = page.locator("p:visible, a:visible, code:visible, label:visible, summary:visible, h1, h2:visible")
         assert min(texts.evaluate_all(f"all => all.map({CONTRAST})")) >= 4.5
@@ -217,7 +219,7 @@ def test_a_second_factor_is_set_up_and_asked_for_also_without_a_script(
     page.locator("form[action='/sign-out'] button").click()
     sign_in()
     look("form[action='/sign-in/code']")
-    assert page.evaluate("document.activeElement.id") == "code"
+    shows(page.locator("#code:focus"), 1)
     page.keyboard.type(recovery)
     page.keyboard.press("Enter")
     page.wait_for_url("**/account")

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from a_browser import needs_chromium
+from a_browser import needs_chromium, shows
 from service import running
 from small_bot import KEY, SmallBot, bot, first, wait_for
 
@@ -36,7 +36,7 @@ def address(home: SmallBot, token: str) -> Iterator[str]:
             for text in ASKED:
                 turn = client.post(f"/v1/bots/{KEY}/chat", json={"session_id": "s", "text": text}).json()
                 client.post(f"/v1/bots/{KEY}/turns/{turn['turn_id']}/feedback", json={"satisfied": False})
-        wait_for(lambda: home.table("conversations").last() and len(home.rows("conversations")) == len(ASKED))
+        wait_for(lambda: [row["satisfied"] for row in home.rows("conversations")] == [False] * len(ASKED))
         assert home.refresh(select=["review_queue"]).success
         yield found
 
@@ -53,6 +53,7 @@ def page(chromium: Any, address: str, token: str) -> Iterator[Callable[..., Any]
         shown.goto(address)
         shown.locator("[name=token]").fill(token)
         shown.locator("form:has([name=token]) button").click()
+        shown.locator(".card").first.wait_for()
         shown.goto(f"{address}/review?bot={KEY}&{tab}")
         return shown
 
@@ -76,11 +77,11 @@ def test_a_row_is_foretold_decided_by_key_and_taken_back(page: Callable[..., Any
     shown.keyboard.press("j")
     shown.keyboard.press("x")
     shown.locator(".row[data-decided]").wait_for()
-    assert rows.count() == before - 1
+    shows(rows, before - 1)
     shown.keyboard.press("u")
-    wait_for(lambda: rows.count() == before)
+    shows(rows, before)
     shown.reload()
-    assert shown.locator(".row").count() == before
+    shows(shown.locator(".row"), before)
 
 
 def test_a_decision_that_is_not_complete_is_told_beside_its_row(page: Callable[..., Any]) -> None:
@@ -99,13 +100,13 @@ def test_without_javascript_a_person_decides_and_takes_it_back(page: Callable[..
     row.locator("[name=intent]").fill("weather")
     row.get_by_role("button", name="Modify").click()
     shown.get_by_text("Decided: Modify, 2 turns.").wait_for()
-    assert shown.locator(".row", has_text="moon").count() == 0
+    shows(shown.locator(".row", has_text="moon"), 0)
     shown.locator(".tabs").get_by_text("Modified").click()
     decided = shown.locator(".row", has_text="moon")
     decided.get_by_text("Not yet answered rightly").wait_for()
     decided.get_by_role("button", name="Take back").click()
     shown.locator(".tabs").get_by_text("Dissatisfied").click()
-    assert shown.locator(".row", has_text="moon").count() == 1
+    shows(shown.locator(".row", has_text="moon"), 1)
 
 
 def test_several_rows_are_put_off_together(page: Callable[..., Any]) -> None:
@@ -114,12 +115,12 @@ def test_several_rows_are_put_off_together(page: Callable[..., Any]) -> None:
         shown.locator(".row", has_text=text).locator("[name=group][type=checkbox]").check()
     shown.locator("#bulk").get_by_role("button", name="Hold").click()
     shown.locator(".notice").wait_for()
-    assert shown.locator(".row").count() == 1
+    shows(shown.locator(".row"), 1)
     shown.locator(".tabs").get_by_text("On hold").click()
     for left in (2, 1):
-        assert shown.locator(".row").count() == left
+        shows(shown.locator(".row"), left)
         shown.get_by_role("button", name="Take back").first.click()
-        wait_for(lambda left=left: shown.locator(".row").count() == left - 1)
+        shows(shown.locator(".row"), left - 1)
 
 
 @pytest.mark.parametrize("width", [390, 1200])

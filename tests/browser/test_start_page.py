@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from a_browser import needs_chromium
+from a_browser import needs_chromium, shows
 from service import running
 from small_bot import KEY, SmallBot, bot, first, small_rows, wait_for
 from unsure_bot import UNCLEAR, UNSURE, unsure_bot
@@ -73,7 +73,7 @@ def test_the_link_signs_in_and_leaves_no_token_in_the_address(page: Any, address
     assert page.url == f"{address}/"
     assert token not in page.content()
     assert page.evaluate("document.cookie") == ""
-    assert page.locator(".card").count() == 3
+    shows(page.locator(".card"), 3)
 
 
 def test_people_sign_in_with_the_token_and_out_again(chromium: Any, address: str, token: str) -> None:
@@ -88,7 +88,7 @@ def test_people_sign_in_with_the_token_and_out_again(chromium: Any, address: str
     page.locator(".card").first.wait_for()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("Token").wait_for()
-    assert page.locator(".card").count() == 0
+    shows(page.locator(".card"), 0)
     context.close()
 
 
@@ -102,7 +102,7 @@ def test_a_message_is_answered_and_the_verdict_on_it_reaches_its_row(page: Any, 
         page.get_by_text("Thank you").wait_for()
         wait_for(lambda satisfied=satisfied: row_of(home, KEY, turn).get("satisfied") is satisfied)
         assert button.get_attribute("aria-pressed") == "true"
-    assert turn.locator('[aria-pressed="true"]').count() == 1
+    shows(turn.locator('[aria-pressed="true"]'), 1)
 
 
 def test_a_chosen_suggestion_shows_its_answer_and_reaches_the_row(page: Any, home: SmallBot) -> None:
