@@ -396,13 +396,13 @@ def call(home: Home, write_bot: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return run
 
 
-def test_people_are_managed_by_commands_and_each_change_is_noted(call: Any, home: Home) -> None:
+def test_people_are_managed_by_commands_and_each_change_is_noted(call: Any, home: Home, clock: Clock) -> None:
     made = call("people", "add", "acme", "kim", "--role", "administrator")
     assert made["link"].startswith("http://127.0.0.1:8080/password?link=") and not made["has_password"]
     call("people", "add", "acme", "lee", "--role", "planner", "--role", "reviewer")
     call("people", "role", "acme", "lee", "administrator")
     assert call("people", "reset", "acme", "kim")["link"] != made["link"]
-    with_second_factor(Directory(home), "kim")
+    with_second_factor(Directory(home, clock), "kim")
     assert call("people", "list", "acme")["people"][0]["has_second_factor"]
     assert not call("people", "reset-second-factor", "acme", "kim")["has_second_factor"]
     call("people", "remove", "acme", "kim")

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from httpx import Response
 from hypothesis import given
 from hypothesis import strategies as st
-from one_reviewer import GOOD, Clock
+from one_reviewer import GOOD, Clock, services_by
 from test_oidc import PUBLIC
 from test_pages import OWN, csrf, send_form, send_sign_in
 from test_people import HERE, OTHER, session_of, with_second_factor
@@ -219,17 +219,9 @@ def test_a_mistake_in_what_a_tenant_demands_is_one_line(home: Home, text: str) -
 
 
 @pytest.fixture
-def people(home: Home) -> Directory:
-    """The same tenant with the clock of now, which the service has."""
-    found = Directory(home)
-    found.accounts.add("acme", "kim", ["reviewer"])
-    assert found.accounts.accept(found.accounts.invite("acme", "kim"), GOOD)
-    return found
-
-
-@pytest.fixture
-def browser(home: Home, people: Directory) -> Iterator[TestClient]:
-    with TestClient(create_app(home), LOOPBACK, follow_redirects=False) as found:
+def browser(home: Home, directory: Directory, clock: Clock) -> Iterator[TestClient]:
+    """Somebody at the service, which goes by the test's clock too."""
+    with services_by(clock), TestClient(create_app(home), LOOPBACK, follow_redirects=False) as found:
         yield found
 
 
@@ -245,7 +237,7 @@ def post(browser: TestClient, act: str, **fields: str) -> Response:
     return browser.post(f"/account/second-factor{act}", data=fields | {"csrf": csrf(browser)}, headers=OWN)
 
 
-def set_up(browser: TestClient) -> tuple[pyotp.TOTP, list[str]]:
+def set_up(browser: TestClient, directory: Directory) -> tuple[pyotp.TOTP, list[str]]:
     """Sets a second factor up on the page; gives the app and the recovery codes."""
     assert post(browser, "", password="wrong").status_code == 403
     page = post(browser, "", password=GOOD).text
@@ -255,7 +247,7 @@ def set_up(browser: TestClient) -> tuple[pyotp.TOTP, list[str]]:
     assert isinstance(app, pyotp.TOTP) and (app.issuer, app.name) == ("Chatbots", "acme/kim")
     assert app.secret == typed[1].replace(" ", "")
     wrong = post(browser, "/confirm", code="12345")
-    done = post(browser, "/confirm", code=app.now())
+    done = post(browser, "/confirm", code=app.at(directory.store.now()))
     assert (wrong.status_code, done.status_code) == (403, 200)
     assert not [page for page in (wrong.text, done.text) if typed[1] in page or app.secret in page]
     assert csrf(browser) in done.text
@@ -268,10 +260,10 @@ def drawn(text: str) -> str:
     return picture.findall("path")[-1].attrib["d"]
 
 
-def code_of(app: pyotp.TOTP, people: Directory) -> str:
+def code_of(app: pyotp.TOTP, directory: Directory) -> str:
     """The code of now, although it was used already: a test waits for no next one."""
-    people.store.change("UPDATE second_factors SET step = 1")
-    return app.now()
+    directory.store.change("UPDATE second_factors SET step = 1")
+    return app.at(directory.store.now())
 
 
 def is_in(browser: TestClient) -> bool:
@@ -279,12 +271,12 @@ def is_in(browser: TestClient) -> bool:
 
 
 def test_somebody_sets_a_second_factor_up_and_is_asked_for_it_from_then_on(
-    browser: TestClient, people: Directory, home: Home
+    browser: TestClient, directory: Directory, home: Home
 ) -> None:
     give_password(browser)
-    elsewhere = session_of(people)
-    app, codes = set_up(browser)
-    assert len(codes) == RECOVERY_CODES and people.sessions.person(elsewhere) is None and is_in(browser)
+    elsewhere = session_of(directory)
+    app, codes = set_up(browser, directory)
+    assert len(codes) == RECOVERY_CODES and directory.sessions.person(elsewhere) is None and is_in(browser)
     page = browser.get("/account").text
     assert app.secret not in page and codes[0] not in page and f"left: {RECOVERY_CODES}." in page
     browser.post("/sign-out", data={"csrf": csrf(browser)}, headers=OWN)
@@ -292,7 +284,7 @@ def test_somebody_sets_a_second_factor_up_and_is_asked_for_it_from_then_on(
     assert (half.status_code, half.headers["location"]) == (303, "/sign-in/code?next=%2Freview")
     assert not is_in(browser)
     assert give_code(browser, "000000", "/review").status_code == 403 and not is_in(browser)
-    arrived = give_code(browser, code_of(app, people), "/review")
+    arrived = give_code(browser, code_of(app, directory), "/review")
     assert (arrived.status_code, arrived.headers["location"]) == (303, "/review") and is_in(browser)
     assert 'name="token"' in browser.get("/sign-in/code").text, "the password has to be given again"
     text = AuditLog(home.root, "acme").path.read_text(encoding="utf-8")
@@ -305,9 +297,9 @@ def test_somebody_sets_a_second_factor_up_and_is_asked_for_it_from_then_on(
     ]
 
 
-def test_a_recovery_code_signs_in_without_the_app_once(browser: TestClient, home: Home) -> None:
+def test_a_recovery_code_signs_in_without_the_app_once(browser: TestClient, directory: Directory, home: Home) -> None:
     give_password(browser)
-    _, codes = set_up(browser)
+    _, codes = set_up(browser, directory)
     for expected in (303, 403):
         browser.cookies.clear()
         give_password(browser)
@@ -315,8 +307,8 @@ def test_a_recovery_code_signs_in_without_the_app_once(browser: TestClient, home
     assert "recovery_code_used" in [entry["event"] for entry in AuditLog(home.root, "acme").entries()]
 
 
-def test_somebody_who_tries_codes_out_has_to_wait(browser: TestClient, people: Directory) -> None:
-    with_second_factor(people)
+def test_somebody_who_tries_codes_out_has_to_wait(browser: TestClient, directory: Directory) -> None:
+    with_second_factor(directory)
     give_password(browser)
     answers = [give_code(browser, "000000") for _ in range(6)]
     assert [answer.status_code for answer in answers] == [403] * 5 + [429]
@@ -330,28 +322,28 @@ def test_somebody_at_an_open_browser_who_tries_passwords_out_has_to_wait(browser
     assert int(answers[-1].headers["retry-after"]) >= 1 and "Too many attempts" in answers[-1].text
 
 
-def test_a_link_for_the_password_is_no_way_around_the_second_factor(browser: TestClient, people: Directory) -> None:
-    app = with_second_factor(people)
-    link = people.accounts.invite("acme", "kim")
+def test_a_link_for_the_password_is_no_way_around_the_second_factor(browser: TestClient, directory: Directory) -> None:
+    app = with_second_factor(directory)
+    link = directory.accounts.invite("acme", "kim")
     fields = {"link": link, "password": OTHER, "again": OTHER}
     sent = send_form(browser, f"/password?link={link}", "/password", fields)
     assert sent.headers["location"].startswith("/sign-in/code") and not is_in(browser)
-    assert give_code(browser, code_of(app, people)).status_code == 303 and is_in(browser)
+    assert give_code(browser, code_of(app, directory)).status_code == 303 and is_in(browser)
 
 
-def test_turning_it_off_needs_the_password_and_a_code(browser: TestClient, people: Directory) -> None:
+def test_turning_it_off_needs_the_password_and_a_code(browser: TestClient, directory: Directory) -> None:
     give_password(browser)
-    app, _ = set_up(browser)
-    for password, code in (("wrong", code_of(app, people)), (GOOD, "000000"), (GOOD, "")):
+    app, _ = set_up(browser, directory)
+    for password, code in (("wrong", code_of(app, directory)), (GOOD, "000000"), (GOOD, "")):
         assert post(browser, "/off", password=password, code=code).status_code == 403
     assert post(browser, "", password=GOOD).headers["location"] == "/account", "another app cannot take its place"
-    assert post(browser, "/off", password=GOOD, code=code_of(app, people)).status_code == 303
+    assert post(browser, "/off", password=GOOD, code=code_of(app, directory)).status_code == 303
     browser.cookies.clear()
     assert give_password(browser).headers["location"] == "/" and is_in(browser)
 
 
-def test_who_signed_in_without_a_password_sets_none_up(browser: TestClient, people: Directory) -> None:
-    session = people.sessions.begin(Identity("acme", "kim", How.OIDC, ("reviewer",)))
+def test_who_signed_in_without_a_password_sets_none_up(browser: TestClient, directory: Directory) -> None:
+    session = directory.sessions.begin(Identity("acme", "kim", How.OIDC, ("reviewer",)))
     browser.cookies.set("chatbot-session-80", session)
     assert "second-factor" not in browser.get("/account").text
     for act in ("", "/confirm", "/off"):
@@ -360,7 +352,7 @@ def test_who_signed_in_without_a_password_sets_none_up(browser: TestClient, peop
 
 @pytest.mark.parametrize("language", ["en", "ko"])
 def test_who_must_have_one_and_has_none_is_led_to_set_it_up(
-    browser: TestClient, home: Home, people: Directory, language: str
+    browser: TestClient, home: Home, directory: Directory, language: str
 ) -> None:
     demand(home, "everyone")
     browser.headers["Accept-Language"] = language
@@ -373,7 +365,7 @@ def test_who_must_have_one_and_has_none_is_led_to_set_it_up(
     assert 'action="/account/second-factor"' in page and 'action="/account/password"' not in page
     changed = {"csrf": csrf(browser), "password": GOOD, "new": OTHER, "again": OTHER}
     assert browser.post("/account/password", data=changed, headers=OWN).status_code == 403
-    set_up(browser)
+    set_up(browser, directory)
     assert browser.get("/review").status_code == 200 and 'action="/account/password"' in browser.get("/account").text
 
 
@@ -382,31 +374,31 @@ def test_who_must_have_one_and_has_none_is_led_to_set_it_up(
 
 @pytest.mark.parametrize("sent", [None, "", "0" * 64, "é", "another browser's"])
 def test_a_form_that_was_not_made_for_this_browser_signs_nobody_in(
-    home: Home, browser: TestClient, people: Directory, sent: str | None
+    home: Home, browser: TestClient, directory: Directory, sent: str | None
 ) -> None:
     with TestClient(create_app(home), LOOPBACK) as other:
         theirs = re.search(r'name="csrf" value="(\w+)"', other.get("/sign-in").text)
     assert theirs
     carried = {} if sent is None else {"csrf": theirs[1] if sent.startswith("another") else sent}
-    link = people.accounts.invite("acme", "kim")
-    app = with_second_factor(people)
+    link = directory.accounts.invite("acme", "kim")
+    app = with_second_factor(directory)
     for cookie in (False, True):
         if cookie:
             give_password(browser)
         forms = {
             "/sign-in": {"tenant": "acme", "name": "kim", "password": GOOD},
             "/password": {"link": link, "password": OTHER, "again": OTHER},
-            "/sign-in/code": {"code": code_of(app, people)},
+            "/sign-in/code": {"code": code_of(app, directory)},
         }
         for path, fields in forms.items():
             answer = browser.post(path, data=fields | carried, headers=OWN)
             assert answer.status_code == 403 and "open for too long" in answer.text, path
-    assert not is_in(browser) and people.accounts.invited(link)
-    assert give_code(browser, code_of(app, people)).status_code == 303
+    assert not is_in(browser) and directory.accounts.invited(link)
+    assert give_code(browser, code_of(app, directory)).status_code == 303
 
 
 def test_the_cookie_of_such_a_form_is_kept_from_scripts_and_other_sites_and_made_anew_by_the_password(
-    browser: TestClient, home: Home, people: Directory
+    browser: TestClient, home: Home, directory: Directory
 ) -> None:
     with TestClient(create_app(home, origin=Origin(PUBLIC)), PUBLIC) as outside:
         safe = outside.get("/sign-in").headers["set-cookie"]
@@ -414,5 +406,5 @@ def test_the_cookie_of_such_a_form_is_kept_from_scripts_and_other_sites_and_made
     cookie = browser.get("/sign-in").headers["set-cookie"]
     assert cookie.startswith("chatbot-browser-80=") and {"HttpOnly", "SameSite=Strict"} <= set(cookie.split("; "))
     assert "set-cookie" not in browser.get("/").headers, "it stays the same, for a form in another window"
-    with_second_factor(people)
+    with_second_factor(directory)
     assert give_password(browser).headers["set-cookie"].partition(";")[0] != cookie.partition(";")[0]
