@@ -72,8 +72,11 @@ MISLABELLED = "Who handles parcel"
 """Is held out and has a wrong label, so that no model can be right about every held-out row."""
 
 
-def wait_for(happened: Callable[[], object], seconds: float = 30, every: float = 0.02) -> float:
-    """Waits until something is so; gives the seconds it took."""
+def wait_for(happened: Callable[[], object], seconds: float = 120, every: float = 0.02) -> float:
+    """Waits until something is so; gives the seconds it took.
+
+    The limit counts only when it never comes to be so: a machine that is shared may stand still for long.
+    """
     started = time.monotonic()
     while not happened():
         assert time.monotonic() < started + seconds, f"did not happen within {seconds} s"

@@ -8,10 +8,22 @@ from one_reviewer import clock, directory
 from payloads import PAYLOAD, PAYLOAD_NAME
 from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first, small_rows, wait_for
 
+from chatbot_assets.deploy import live_check
+from serving import chat, conversation_log
 from serving.app import create_app
 from serving.tokens import ensure_tokens
 
 __all__ = ["bot", "client", "clock", "configured", "directory", "first", "headers", "served", "tenants", "tokens"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_is_in_a_hurry() -> Iterator[None]:
+    """What is too slow for a user is not wrong on a shared machine; a test of a limit sets it by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(chat, "TURN_SECONDS", 60.0)
+        patch.setattr(conversation_log, "OTHERS_SECONDS", 60.0)
+        patch.setattr(live_check, "SLOW_MS", 60_000.0)
+        yield
 
 
 @pytest.fixture(scope="session")

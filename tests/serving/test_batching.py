@@ -31,7 +31,7 @@ class Held(Responder):
 
     def respond(self, texts: Sequence[str]) -> list[Reply]:
         self.batches.append(list(texts))
-        assert self.let.wait(10)
+        assert self.let.wait(60)
         if "bad" in texts:
             raise RuntimeError("this text breaks a module")
         return [Reply(text, None, 0.0, FAILED, ()) for text in texts]
@@ -114,7 +114,7 @@ def test_a_batch_is_answered_as_its_turns_would_be_alone(first: tuple[SmallBot, 
     for text, reply in zip(texts, together, strict=True):
         (alone,) = live.responder.respond([text])
         assert (reply.answer, reply.intent, reply.category) == (alone.answer, alone.intent, alone.category)
-        assert reply.score == pytest.approx(alone.score, abs=1e-5)
+        assert reply.score == pytest.approx(alone.score, abs=1e-3)
 
 
 # -- over HTTP ----------------------------------------------------------------------------------------------------
@@ -132,10 +132,12 @@ def test_a_client_is_told_when_to_come_again_while_too_many_turns_are_under_way(
             await let.wait()
             await Response("answered")(scope, receive, send)
 
-        transport = httpx.ASGITransport(Admission(answers, metrics, most=2))
+        admission = Admission(answers, metrics, most=2)
+        transport = httpx.ASGITransport(admission)
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             taken = [asyncio.create_task(client.post(f"/v1/bots/{KEY}/chat")) for _ in range(2)]
-            await asyncio.sleep(0.01)
+            while admission.under_way() < 2:
+                await asyncio.sleep(0)
             refused = await client.post(f"/v1/bots/{KEY}/chat")
             let.set()
             assert [(await task).text for task in taken] == ["answered", "answered"]

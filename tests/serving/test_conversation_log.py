@@ -60,7 +60,7 @@ def writing(lake: Lake) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)
         assert not thread.is_alive()
 
 
@@ -77,13 +77,12 @@ def texts(lake: Lake, key: str = KEY) -> list[str]:
 
 def test_turns_are_written_together_a_moment_later(lake: Lake) -> None:
     log = ConversationLog(lake, lake.root.parent / "journal")
+    kept = [log.add(KEY, turn(f"{number:02}")) for number in range(20)]
+    assert [one.result(60) for one in kept] == [None] * 20
     with writing(lake):
-        for number in range(20):
-            log.add(KEY, turn(f"{number:02}"))
-        seconds = wait_for(lambda: len(texts(lake)) == 20)
-        assert seconds < FLUSH_SECONDS + 1
+        wait_for(lambda: len(texts(lake)) == 20)
         last = lake.table(KEY, "conversations").last()
-        assert last and last.version <= 2, "many turns are few commits"
+        assert last and last.version == 1, "the table's creation and one append"
         log.close()
     assert list((lake.root.parent / "journal").iterdir()) == []
 
@@ -94,7 +93,7 @@ def test_of_two_writers_one_waits_until_the_other_has_ended(lake: Lake) -> None:
     with alone(lake.root.parent / "journal", stop) as first:
         assert first
         with writing(lake):
-            log.add(KEY, turn("waits")).result(5)
+            log.add(KEY, turn("waits")).result(60)
             time.sleep(FLUSH_SECONDS + 0.2)
             assert lake.table(KEY, "conversations").last() is None
     log.close()
@@ -233,7 +232,7 @@ def test_feedback_whose_table_cannot_be_written_waits_and_the_newer_verdict_wins
 def test_a_turn_is_found_while_it_waits_after_it_was_written_and_amended_and_by_another_service(lake: Lake) -> None:
     log = log_of(lake)
     one = turn() | {"category": "answered", "candidates": '[{"id": "x"}]'}
-    log.add(KEY, one).result(5)
+    log.add(KEY, one).result(60)
     for _ in ("waiting", "written", "amended"):  # each flush does the next one
         found = log.find(KEY, one["turn_id"])
         assert found and (found["category"], found["candidates"]) == ("answered", '[{"id": "x"}]')
@@ -295,7 +294,7 @@ def _serve(root: Path, name: str, start: Any) -> None:
     start.wait()
     for number in range(40):
         one = turn(f"{name} {number}")
-        log.add(KEY, one).result(10)
+        log.add(KEY, one).result(60)
         assert log.find(KEY, one["turn_id"])
         log.add_feedback(KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": one["text"]})
         time.sleep(0.01)
@@ -347,7 +346,7 @@ def left_in_the_journal(lake: Lake, *records: tuple[str, dict[str, Any]]) -> Non
     """What a process that has been killed had kept."""
     journal = Journal(lake.root.parent / "journal")
     for kind, record in records:
-        journal.append(KEY, kind, record).result(5)
+        journal.append(KEY, kind, record).result(60)
     journal.close()
 
 
@@ -380,10 +379,10 @@ def test_the_journal_is_emptied_though_the_clock_was_set_back_since_its_segments
 ) -> None:
     folder = lake.root.parent / "journal"
     log = ConversationLog(lake, folder)
-    log.add(KEY, turn("of a person who is to be forgotten")).result(5)
+    log.add(KEY, turn("of a person who is to be forgotten")).result(60)
     (segment,) = segments_in(folder)
     an_hour_back()
-    empty_journal(lake, folder, 10)
+    empty_journal(lake, folder, 60)
     assert not segment.exists() and texts(lake) == ["of a person who is to be forgotten"]
     log.close()
 
@@ -396,6 +395,6 @@ def test_after_the_clock_was_set_back_a_wish_for_an_empty_journal_does_not_end_e
     an_hour_back()
     log = ConversationLog(lake, folder)
     for number in range(5):
-        log.add(KEY, turn(str(number))).result(5)
+        log.add(KEY, turn(str(number))).result(60)
     assert len(segments_in(folder)) == 1
     log.close()

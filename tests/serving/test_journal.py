@@ -22,7 +22,7 @@ def left_behind(folder: Path, *records: dict[str, object]) -> Path:
     """The segment of a process that has ended."""
     journal = Journal(folder, SIZE)
     for record in records:
-        journal.append("acme.faq", "turn", record).result(5)
+        journal.append("acme.faq", "turn", record).result(60)
     (path,) = segments_in(folder)
     journal.close()
     return path
@@ -33,8 +33,8 @@ def test_records_are_on_the_disk_when_their_future_ends_and_are_read_in_order(tm
     for number in range(200):
         future = journal.append("acme.faq", "turn", {"text": f"설탕 {number}\n"})
         if number % 7 == 0:
-            future.result(5)
-    future.result(5)
+            future.result(60)
+    future.result(60)
     assert kept(journal) == [("acme.faq", "turn", {"text": f"설탕 {number}\n"}) for number in range(200)]
     assert len(segments_in(tmp_path)) > 1, "a full segment is followed by another one"
 
@@ -44,7 +44,7 @@ def test_many_threads_append_and_nothing_is_lost(tmp_path: Path) -> None:
 
     def append(name: str) -> None:
         for number in range(50):
-            journal.append("acme.faq", "turn", {"turn": f"{name} {number}"}).result(5)
+            journal.append("acme.faq", "turn", {"turn": f"{name} {number}"}).result(60)
 
     threads = [threading.Thread(target=append, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -62,11 +62,11 @@ def test_a_segment_is_removed_only_when_its_process_has_ended_and_all_of_it_was_
     assert remove_if_passed_on(ended, last.end) and not ended.exists()
 
     alive = Journal(tmp_path, SIZE)
-    alive.append("acme.faq", "turn", {"text": "alive"}).result(5)
+    alive.append("acme.faq", "turn", {"text": "alive"}).result(60)
     (path,) = segments_in(tmp_path)
     (one,) = entries(path)
     assert not remove_if_passed_on(path, one.end)
-    alive.append("acme.faq", "turn", {"text": "x" * SIZE}).result(5)
+    alive.append("acme.faq", "turn", {"text": "x" * SIZE}).result(60)
     assert remove_if_passed_on(path, one.end), "a full segment is left at once"
     alive.close()
 
@@ -75,7 +75,7 @@ def test_a_segment_can_be_read_while_it_grows(tmp_path: Path) -> None:
     journal = Journal(tmp_path, SIZE)
     place = 0
     for number in range(5):
-        journal.append("acme.faq", "turn", {"number": number}).result(5)
+        journal.append("acme.faq", "turn", {"number": number}).result(60)
         (path,) = segments_in(tmp_path)
         (entry,) = entries(path, place)
         assert entry.value() == {"number": number}
@@ -85,7 +85,7 @@ def test_a_segment_can_be_read_while_it_grows(tmp_path: Path) -> None:
 
 def test_a_record_longer_than_a_segment_is_kept_too(tmp_path: Path) -> None:
     journal = Journal(tmp_path, SIZE)
-    journal.append("acme.faq", "turn", {"text": "x" * 3 * SIZE}).result(5)
+    journal.append("acme.faq", "turn", {"text": "x" * 3 * SIZE}).result(60)
     assert [len(str(value["text"])) for _, _, value in kept(journal)] == [3 * SIZE]
 
 
@@ -108,7 +108,7 @@ def test_a_disk_that_refuses_fails_what_was_appended_and_nothing_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = Journal(tmp_path, SIZE)
-    journal.append("acme.faq", "turn", {"text": "before"}).result(5)
+    journal.append("acme.faq", "turn", {"text": "before"}).result(60)
     write = os.pwrite
 
     def half(descriptor: int, data: bytes, place: int) -> int:
@@ -118,16 +118,16 @@ def test_a_disk_that_refuses_fails_what_was_appended_and_nothing_later(
 
     monkeypatch.setattr(os, "pwrite", half)
     with pytest.raises(OSError, match="No space left"):
-        journal.append("acme.faq", "turn", {"text": "refused"}).result(5)
+        journal.append("acme.faq", "turn", {"text": "refused"}).result(60)
     monkeypatch.undo()
-    journal.append("acme.faq", "turn", {"text": "after"}).result(5)
+    journal.append("acme.faq", "turn", {"text": "after"}).result(60)
     assert [value["text"] for _, _, value in kept(journal)] == ["before", "after"]
 
 
 def test_other_processes_records_can_be_looked_for(tmp_path: Path) -> None:
     mine, theirs = Journal(tmp_path, SIZE), Journal(tmp_path, SIZE)
-    mine.append("acme.faq", "turn", {"text": "needle, mine"}).result(5)
-    theirs.append("acme.faq", "turn", {"text": "needle, theirs"}).result(5)
-    theirs.append("acme.faq", "turn", {"text": "hay"}).result(5)
+    mine.append("acme.faq", "turn", {"text": "needle, mine"}).result(60)
+    theirs.append("acme.faq", "turn", {"text": "needle, theirs"}).result(60)
+    theirs.append("acme.faq", "turn", {"text": "hay"}).result(60)
     assert [entry.value()["text"] for entry in mine.elsewhere(b"needle")] == ["needle, theirs"]
     assert [entry.value()["text"] for entry in mine.own(b"needle")] == ["needle, mine"]

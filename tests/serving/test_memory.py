@@ -81,11 +81,11 @@ def test_all_bots_answer_while_only_those_that_fit_are_loaded(client: TestClient
 def test_the_bot_that_was_asked_longest_ago_is_unloaded_first(many: SmallBot, one: int) -> None:
     bots = LiveBots(many.home, memory=int((FIT + 0.5) * one))
     try:
-        bots.wait(30)
+        bots.wait(120)
         a, b, c = [key for key in BOTS if bots.loaded(key)]
         bots.loaded(a)
         further = next(key for key in BOTS if key not in (a, b, c))
-        bots.load(further).result(30)
+        bots.load(further).result(120)
         assert [key for key in (a, b, c, further) if bots.get(key)] == [a, c, further]
         assert bots.deployment(b) is not None and bots.count == FIT and bots.bytes <= (FIT + 0.5) * one
     finally:
@@ -95,18 +95,18 @@ def test_the_bot_that_was_asked_longest_ago_is_unloaded_first(many: SmallBot, on
 def test_turns_that_wait_for_one_bot_load_it_once(many: SmallBot, one: int, monkeypatch: pytest.MonkeyPatch) -> None:
     bots = LiveBots(many.home, memory=int(1.5 * one))
     try:
-        bots.wait(30)
+        bots.wait(120)
         go, calls, load = threading.Event(), list[str](), serving_bots.load
 
         def slow(*arguments: object) -> object:
             calls.append(str(arguments[1]))
-            go.wait(10)
+            go.wait(60)
             return load(*arguments)  # type: ignore[arg-type]
 
         monkeypatch.setattr(serving_bots, "load", slow)
         futures = {bots.load(BOTS[7]) for _ in range(5)}
         go.set()
-        assert {found.result(30).key for found in futures} == {BOTS[7]} and calls == [BOTS[7]]
+        assert {found.result(120).key for found in futures} == {BOTS[7]} and calls == [BOTS[7]]
     finally:
         bots.close()
 
@@ -132,7 +132,7 @@ def test_a_turn_whose_bot_takes_too_long_to_load_is_given_up_and_the_loading_goe
     key, go, load = not_loaded(client), threading.Event(), serving_bots.load
 
     def slow(*arguments: object) -> object:
-        go.wait(10)
+        go.wait(60)
         return load(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(serving_bots, "load", slow)
@@ -141,19 +141,19 @@ def test_a_turn_whose_bot_takes_too_long_to_load_is_given_up_and_the_loading_goe
     response = client.post(f"/v1/bots/{key}/chat", json=turn)
     assert response.status_code == 503 and response.headers["retry-after"]
     go.set()
-    monkeypatch.setattr("serving.chat.TURN_SECONDS", 5.0)
+    monkeypatch.setattr("serving.chat.TURN_SECONDS", 60.0)
     assert client.post(f"/v1/bots/{key}/chat", json=turn).status_code == 200
 
 
 def test_a_bot_that_is_larger_than_the_budget_is_loaded_alone(many: SmallBot) -> None:
     bots = LiveBots(many.home, memory=1)
     try:
-        bots.wait(30)
+        bots.wait(120)
         assert bots.ready and bots.count == 1
-        bots.load(BOTS[5]).result(30)
+        bots.load(BOTS[5]).result(120)
         assert bots.get(BOTS[5]) and bots.count == 1
         with pytest.raises(NotLoadedError):
-            bots.load("acme.nobody").result(30)
+            bots.load("acme.nobody").result(120)
     finally:
         bots.close()
 

@@ -47,7 +47,8 @@ def touchy(bot: SmallBot, write_module: Callable[[str, str], str]) -> Deployment
 
 
 def ask(address: str, headers: dict[str, str], text: str) -> httpx.Response:
-    return httpx.post(f"{address}/v1/bots/{KEY}/chat", json={"session_id": "s", "text": text}, headers=headers)
+    body = {"session_id": "s", "text": text}
+    return httpx.post(f"{address}/v1/bots/{KEY}/chat", json=body, headers=headers, timeout=60)
 
 
 def test_a_deployment_that_cannot_answer_some_texts_is_taken_back_for_its_errors(
@@ -80,7 +81,7 @@ def test_a_deployment_that_cannot_answer_some_texts_is_taken_back_for_its_errors
 
 def test_a_turn_that_takes_too_long_is_kept_as_unanswered(bot: SmallBot, monkeypatch: pytest.MonkeyPatch) -> None:
     async def sleep(*_: object) -> None:
-        await asyncio.sleep(10)
+        await asyncio.sleep(60)
 
     monkeypatch.setattr(Batcher, "respond", sleep)
     monkeypatch.setattr(chat, "TURN_SECONDS", 0.05)
