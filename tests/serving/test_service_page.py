@@ -97,7 +97,8 @@ def test_the_page_of_a_bot_says_what_was_asked_in_vain_what_happened_and_what_it
 def test_a_period_leaves_out_what_is_before_and_after_it(
     asked: SmallBot, client: TestClient, headers: dict[str, str]
 ) -> None:
-    day = (datetime.now(UTC) - timedelta(days=3, seconds=1)).date()
+    (judged_badly,) = [row for row in asked.rows("conversations") if row["satisfied"] is False]
+    day = judged_badly["served_at"].astimezone(UTC).date()
     page = said(client, f"/service/{KEY}?from={day}&to={day}", headers)
     assert "Questions 3 " in page and "0 of 1 judged answer helped" in page
     long_ago = said(client, f"/service/{KEY}?from=2020-01-01&to=2020-01-31", headers)
