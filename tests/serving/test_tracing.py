@@ -66,9 +66,11 @@ def collecting(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
         thread = threading.Thread(target=collector.serve_forever)
         thread.start()
-        yield collector
-        collector.shutdown()
-        thread.join()
+        try:
+            yield collector
+        finally:
+            collector.shutdown()
+            thread.join()
 
 
 def values(span: Span) -> dict[str, str | int]:

@@ -110,7 +110,7 @@ def test_a_canary_goes_live_under_load_without_a_failed_or_mixed_answer(
     stop, wrong, served = threading.Event(), list[str](), list[tuple[str, str]]()
 
     def user(number: int) -> None:
-        with httpx.Client(headers={"Authorization": f"Bearer {token}"}) as client:
+        with httpx.Client(headers={"Authorization": f"Bearer {token}"}, timeout=60) as client:
             while not stop.is_set():
                 session = SESSIONS[(len(served) + number) % len(SESSIONS)]
                 response = client.post(f"{address}{CHAT}", json={"session_id": session, "text": NONSENSE})
@@ -124,14 +124,17 @@ def test_a_canary_goes_live_under_load_without_a_failed_or_mixed_answer(
         users = [threading.Thread(target=user, args=(number,)) for number in range(3)]
         for one in users:
             one.start()
-        verified = verify_trial(canary.home, KEY)
-        assert verified and verified.agrees and verified.deployment_id == own and verified.asked.startswith("the serv")
-        wait_for(lambda: len(served) > 60)
-        promote(KEY, reason="good", actor="kim")
-        wait_for(lambda: {identity for _, identity in served[-len(SESSIONS) :]} == {own})
-        stop.set()
-        for one in users:
-            one.join()
+        try:
+            verified = verify_trial(canary.home, KEY)
+            assert verified and verified.agrees and verified.deployment_id == own
+            assert verified.asked.startswith("the serv")
+            wait_for(lambda: len(served) > 60)
+            promote(KEY, reason="good", actor="kim")
+            wait_for(lambda: {identity for _, identity in served[-len(SESSIONS) :]} == {own})
+        finally:
+            stop.set()
+            for one in users:
+                one.join()
     assert wrong == [] and {identity for _, identity in served} == set(messages)
     before = [pair for pair in served if pair[1] != own]
     assert all(not is_chosen(KEY, own, session, 0.5) for session, _ in before)
