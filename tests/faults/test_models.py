@@ -60,7 +60,7 @@ def test_a_model_whose_chunk_has_changed_in_the_lake_is_taken_back_and_the_one_b
         folder.rename(folder.with_name(f".{folder.name}"))
     bots = LiveBots(waiting.home)
     try:
-        bots.wait(30)
+        bots.wait(120)
         promote(waiting.key, reason="looks good", actor="kim")
         bots.look()
         found = bots.get(waiting.key)
