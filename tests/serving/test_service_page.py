@@ -185,24 +185,31 @@ def test_failed_updates_and_decisions_are_among_the_last_events(bot: SmallBot) -
     assert {"live", "file_read"} <= {one.kind for one in events}
 
 
+@pytest.fixture
+def settled(bot: SmallBot, monkeypatch: pytest.MonkeyPatch) -> SmallBot:
+    """A bot whose files count as unchanged although it was refreshed a moment ago."""
+    monkeypatch.setattr(overview, "RACY_NS", 0)
+    return bot
+
+
 def test_after_a_start_all_bots_are_looked_at_before_anybody_asks(
-    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+    settled: SmallBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bots = Bots(bot.home)
+    bots = Bots(settled.home)
     bots.warm(threading.Event())
     monkeypatch.setattr(Bots, "_look", lambda *_: pytest.fail("it is looked at again"))
     assert bots.overview(KEY).state == "live"
 
 
 def test_a_bot_without_troubles_is_read_again_only_when_something_has_changed(
-    bot: SmallBot, monkeypatch: pytest.MonkeyPatch
+    settled: SmallBot, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looks, look, turns = [], Bots._look, itertools.count()
     monkeypatch.setattr(overview, "_turn", lambda key: next(turns))
     monkeypatch.setattr(Bots, "_look", lambda self, *of: looks.append(of) or look(self, *of))
-    bots = Bots(bot.home)
+    bots = Bots(settled.home)
     assert [bots.overview(KEY).state for _ in range(3)] == ["live"] * 3 and len(looks) == 1
-    landed = next(bot.home.landing(KEY).glob("*.jsonl"))
+    landed = next(settled.home.landing(KEY).glob("*.jsonl"))
     landed.write_text(landed.read_text() + '{"text": "One more", "intent": "other"}\n')
     os.utime(landed, (time.time() - 60,) * 2)
     assert [bots.overview(KEY).state for _ in range(2)] == ["behind"] * 2 and len(looks) == 3
