@@ -22,8 +22,10 @@ from resources.lakehouse import Change, Commit, Lake, LakeTable, Record, Signatu
 from resources.reuse import Scratch, scratch
 from resources.spark import ENGINES, SparkEngine
 
-# Machines that run tests are shared; a slow example is no failure.
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# Machines that run tests are shared; a slow example is no failure. A run tries the same examples as the one before, so
+# what passed does not fail by chance; with --hypothesis-profile=search it tries others.
+settings.register_profile("search", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("project", settings.get_profile("search"), derandomize=True)
 settings.load_profile("project")
 
 # Homes of tests share what is made once of the bundled encoder on a machine: 80 MB.
