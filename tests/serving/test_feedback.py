@@ -14,12 +14,17 @@ from serving.tokens import ensure_tokens
 
 
 @pytest.fixture(scope="module")
-def unsure(served: SmallBot, client: TestClient, tokens: dict[str, str]) -> SmallBot:
+def served(tenants: SmallBot, tmp_path_factory: pytest.TempPathFactory) -> SmallBot:
+    """The home of both tenants, and in it a bot that offers suggestions: a service would load one half copied."""
+    copy = tenants.copy(tmp_path_factory.mktemp("served"))
+    unsure_bot(copy.root)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def unsure(served: SmallBot) -> SmallBot:
     """A bot that offers suggestions, beside the small one."""
-    bot = unsure_bot(served.root)
-    headers = {"Authorization": f"Bearer {tokens['acme']}"}
-    wait_for(lambda: len(client.get("/v1/bots", headers=headers).json()["bots"]) == 2)
-    return bot
+    return SmallBot(served.root, UNSURE)
 
 
 def chat(client: TestClient, headers: dict[str, str], text: str, key: str = KEY) -> dict[str, Any]:
