@@ -11,6 +11,7 @@ from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first
 from chatbot_assets.deploy import live_check
 from serving import chat, conversation_log
 from serving.app import create_app
+from serving.people import oidc, store
 from serving.tokens import ensure_tokens
 
 __all__ = ["bot", "client", "clock", "configured", "directory", "first", "headers", "served", "tenants", "tokens"]
@@ -23,6 +24,8 @@ def _nobody_is_in_a_hurry() -> Iterator[None]:
         patch.setattr(chat, "TURN_SECONDS", 60.0)
         patch.setattr(conversation_log, "OTHERS_SECONDS", 60.0)
         patch.setattr(live_check, "SLOW_MS", 60_000.0)
+        patch.setattr(store, "WAIT_SECONDS", 60.0)
+        patch.setattr(oidc, "TIMEOUT_SECONDS", 60.0)
         yield
 
 

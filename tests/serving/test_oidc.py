@@ -53,7 +53,7 @@ def sent_back(browser: TestClient, asked: str = "") -> str:
     """The address at which the provider sends somebody back who has signed in there."""
     begun = browser.get(f"/sign-in/oidc{asked}", follow_redirects=False)
     assert begun.status_code == 303
-    at_provider = httpx.get(begun.headers["location"], follow_redirects=False)
+    at_provider = httpx.get(begun.headers["location"], follow_redirects=False, timeout=60)
     return at_provider.headers["location"]
 
 
@@ -162,7 +162,7 @@ def test_behind_https_the_cookies_are_for_https_alone(home: Home, settings: Sett
     with TestClient(create_app(home, origin=Origin(PUBLIC), oidc=settings), PUBLIC) as browser:
         begun = browser.get("/sign-in/oidc", follow_redirects=False)
         assert "; Secure" in begun.headers["set-cookie"] and "HttpOnly" in begun.headers["set-cookie"]
-        back = httpx.get(begun.headers["location"], follow_redirects=False).headers["location"]
+        back = httpx.get(begun.headers["location"], follow_redirects=False, timeout=60).headers["location"]
         assert back.startswith(f"{PUBLIC}/sign-in/oidc/back?")
         cookies = browser.get(back).headers.get_list("set-cookie")
         session = next(cookie for cookie in cookies if cookie.startswith("__Host-chatbot-session="))

@@ -46,8 +46,8 @@ def begin(browser: TestClient, asked: str = "") -> str:
 
 def at_provider(address: str, **form: str) -> str:
     """Where the provider sends back to from its form, without any step of ours."""
-    assert "kim" in httpx.get(address).text, "the provider asks who it is"
-    return httpx.post(address, data=form).headers["location"]
+    assert "kim" in httpx.get(address, timeout=60).text, "the provider asks who it is"
+    return httpx.post(address, data=form, timeout=60).headers["location"]
 
 
 def changed(address: str, **other: str) -> str:
