@@ -17,7 +17,7 @@ from pathlib import Path
 
 from resources.environment import PROJECT
 
-SECONDS = 120
+SECONDS = 240
 """What a process may take on a machine that is shared."""
 _starting = threading.Lock()
 

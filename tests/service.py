@@ -22,9 +22,9 @@ def running(bot: SmallBot, dagster: str | None = None) -> Iterator[str]:
         thread.start()
         try:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-            wait_for(lambda: server.started and httpx.get(f"{address}/readyz").status_code == 200)
+            wait_for(lambda: server.started and httpx.get(f"{address}/readyz", timeout=60).status_code == 200)
             yield address
         finally:
             server.should_exit = True
-            thread.join(30)
+            thread.join(120)
             assert not thread.is_alive()

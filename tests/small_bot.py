@@ -72,7 +72,7 @@ MISLABELLED = "Who handles parcel"
 """Is held out and has a wrong label, so that no model can be right about every held-out row."""
 
 
-def wait_for(happened: Callable[[], object], seconds: float = 30, every: float = 0.02) -> float:
+def wait_for(happened: Callable[[], object], seconds: float = 120, every: float = 0.02) -> float:
     """Waits until something is so; gives the seconds it took."""
     started = time.monotonic()
     while not happened():
