@@ -128,7 +128,7 @@ def test_a_bot_appears_when_it_is_ready_and_what_was_said_to_others_stays(page: 
     assert "There is no data for this bot yet." in card.inner_text()
     young.land("home.jsonl", small_rows())
     assert young.refresh().success
-    page.locator('[id="acme.young"][data-state="live"]').wait_for(timeout=60_000)
+    page.locator('[id="acme.young"][data-state="live"]').wait_for(timeout=120_000)
     assert "This is what we know about weather." in say(page, "acme.young", "What is forecast").inner_text()
     assert turn.is_visible()
 

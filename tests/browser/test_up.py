@@ -148,7 +148,9 @@ def page() -> Iterator[Any]:
     assert CHROMIUM, "CHATBOT_REQUIRE names browser, but there is no chromium; install Debian's package chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser.new_page(viewport={"width": 1600, "height": 1000})
+        found = browser.new_page(viewport={"width": 1600, "height": 1000})
+        found.set_default_timeout(120_000)
+        yield found
         browser.close()
 
 
@@ -171,12 +173,12 @@ def test_the_demo_is_refreshed_served_and_shown_and_what_lands_meanwhile_is_depl
     page.goto(f"{ui}/asset-groups", wait_until="domcontentloaded")
     stages = {table.stage for table in MATERIALISED}
     for stage in stages:
-        page.get_by_text(stage, exact=True).first.wait_for(timeout=60_000)
+        page.get_by_text(stage, exact=True).first.wait_for()
     # The list of stages beside the graph, from its end so that what opens moves none that is still to be opened.
     for place in reversed(range(len(stages | {"feedback"}))):
         page.locator('[aria-label="arrow_drop_down"]').nth(place).click()
     for table in MATERIALISED:
-        page.get_by_text(table.name, exact=True).first.wait_for(timeout=30_000)
+        page.get_by_text(table.name, exact=True).first.wait_for()
     page.screenshot(path=str(tmp_path / "lineage.png"))
     assert (tmp_path / "lineage.png").stat().st_size > 10_000
 
@@ -185,7 +187,7 @@ def test_the_demo_is_refreshed_served_and_shown_and_what_lands_meanwhile_is_depl
     assert response and response.json()["intent"] == "Cellar"
 
     page.goto(f"{ui}/runs", wait_until="domcontentloaded")
-    page.get_by_text("Success", exact=True).nth(1).wait_for(timeout=60_000)
+    page.get_by_text("Success", exact=True).nth(1).wait_for()
     page.screenshot(path=str(tmp_path / "runs.png"))
 
 
