@@ -42,13 +42,18 @@ def timed(module: str, rows: int) -> Iterator[None]:
             _costs[module] = Cost(before.seconds + seconds, before.rows + rows)
 
 
+def _costs_so_far() -> dict[str, Cost]:
+    with _costs_lock:
+        return dict(_costs)
+
+
 class Meter:
     """Measures this process and its descendants from its making on, until stopped."""
 
     def __init__(self) -> None:
         self._started = time.monotonic()
         self._ended: float | None = None
-        self._before = dict(_costs)
+        self._before = _costs_so_far()
         self._memory = TreeMemory(os.getpid())
 
     @property
@@ -65,7 +70,7 @@ class Meter:
     def modules(self) -> dict[str, Cost]:
         """What each module took since the start, the slowest first."""
         found = {}
-        for name, now in _costs.items():
+        for name, now in _costs_so_far().items():
             before = self._before.get(name, Cost())
             if now != before:
                 found[name] = Cost(now.seconds - before.seconds, now.rows - before.rows)

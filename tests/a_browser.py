@@ -28,6 +28,12 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+def arrived(page: Any, what: str) -> None:
+    """Waits until a page that something led to shows this, and has its style sheet and its script as well."""
+    page.locator(what).first.wait_for()
+    page.wait_for_load_state()
+
+
 def shows(locator: Any, count: int) -> None:
     """Waits until a page shows so many of something; after a click it may still be on its way."""
     from playwright.sync_api import expect

@@ -118,7 +118,7 @@ def forget_modules_below(folder: Path) -> None:
         name = path.relative_to(folder).as_posix().removesuffix(".py").removesuffix("/__init__").replace("/", ".")
         sys.modules.pop(name, None)
         code_version._first_seen.pop(name, None)
-        for made in [key for key in modules._loaded if key[0].startswith(f"{name}:")]:
+        for made in [key for key in list(modules._loaded) if key[0].startswith(f"{name}:")]:
             del modules._loaded[made]
 
 

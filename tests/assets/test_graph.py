@@ -458,7 +458,7 @@ def test_a_refresh_waits_while_another_one_writes_the_bot_s_tables(bot: SmallBot
         waiting.start()
         waiting.join(2.0)
         assert waiting.is_alive() and bot.logs() == before
-    waiting.join(60)
+    waiting.join(240)
     assert finished and finished[0][1].success
     assert bot.state.stale == ()
 
@@ -470,7 +470,7 @@ def test_two_refreshes_at_once_read_a_landed_file_once_and_both_succeed(bot: Sma
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join(240)
     assert [refreshed.error for refreshed in results] == ["", ""]
     assert len(bot.rows("dialogues", "turn_id")) == 91
     for name in NAMES:
@@ -490,6 +490,6 @@ def test_an_asset_that_waited_reads_what_its_inputs_are_then(bot: SmallBot, tmp_
         waiting.join(2.0)
         assert waiting.is_alive()
         shutil.copytree(other.table("utterances").path, bot.table("utterances").path, dirs_exist_ok=True)
-    waiting.join(60)
+    waiting.join(240)
     assert results and results[0].assets["embeddings"]["rows_computed"] == 1
     assert bot.record("embeddings").signature.inputs["utterances"].version == 1

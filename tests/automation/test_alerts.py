@@ -2,7 +2,6 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -30,12 +29,13 @@ class Never:
 
 
 class Receiver:
-    """A webhook: keeps what it is sent, and answers with the next of ``statuses``, or else with 200."""
+    """A webhook: keeps what it is sent, and answers with the next of ``statuses``, or else with 200, when it may."""
 
     def __init__(self) -> None:
         self.taken: list[dict[str, Any]] = []
         self.statuses: list[int] = []
-        self.pause = 0.0
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.requests = 0
         receiver = self
 
@@ -43,7 +43,7 @@ class Receiver:
             def do_POST(self) -> None:
                 receiver.requests += 1
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                time.sleep(receiver.pause)
+                receiver.may_answer.wait()
                 status = receiver.statuses.pop(0) if receiver.statuses else 200
                 if status == 200:
                     receiver.taken.append(body)
@@ -72,7 +72,9 @@ def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
     thread.start()
     monkeypatch.setenv(WEBHOOK, receiver.url)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", 60.0)
     yield receiver
+    receiver.may_answer.set()
     receiver.server.shutdown()
     thread.join()
     receiver.server.server_close()
@@ -277,7 +279,7 @@ def test_a_tick_sends_only_a_few_and_the_next_one_the_others(
 
 def test_a_slow_webhook_is_not_waited_for(tick: Ticks, webhook: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(alerts, "TIMEOUT_SECONDS", 0.1)
-    webhook.pause = 0.4
+    webhook.may_answer.clear()
     tick.bot.configure(language="klingon")
     assert tick() == "sent 0 of 1 alerts; trying again: 127.0.0.1 cannot be reached: TimeoutError"
 

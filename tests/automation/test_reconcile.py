@@ -2,13 +2,12 @@
 
 import errno
 import importlib.metadata
-import os
 import shutil
 import sys
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from types import SimpleNamespace
 
 import dagster as dg
 import pytest
@@ -18,11 +17,12 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster_memory import empty_instance
-from small_bot import KEY, Refreshed, SmallBot, row, small_rows, wait_for
+from small_bot import KEY, Refreshed, SmallBot, row, small_rows
 
 from chatbot_assets import automation, code_version, refreshing, sensors
 from chatbot_assets.automation import ATTEMPTS
 from chatbot_assets.bot import bot_file
+from chatbot_assets.collect import landing
 from chatbot_assets.collect.withdrawal import withdraw
 from chatbot_assets.definitions import build_defs
 from chatbot_assets.jobs import AFTER_REFRESHES, BOT_TAG, CAUSE_TAG, PRIORITY_TAG, REASON_TAG, REFRESH
@@ -96,6 +96,30 @@ class Daemon:
 def no_gathering(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that come soon after a refresh are read at once, but for the tests about gathering."""
     monkeypatch.setattr(automation, "GATHER_SECONDS", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def enough_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test depends on how fast this machine is, or on how much memory is free."""
+    monkeypatch.setattr(sensors, "LOOK_SECONDS", 600.0)
+    monkeypatch.setattr(sensors, "free_memory", lambda: 10 * sensors.RUN_BYTES)
+
+
+class Clock(datetime):
+    """The sensor's clock, which a test puts forward instead of waiting."""
+
+    ahead = timedelta(0)
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "Clock":
+        return super().now(tz) + cls.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    monkeypatch.setattr(Clock, "ahead", timedelta(0))
+    monkeypatch.setattr(sensors, "datetime", Clock)
+    return Clock
 
 
 @pytest.fixture
@@ -212,13 +236,15 @@ def test_a_hundred_files_start_one_run(daemon: Daemon) -> None:
     assert daemon.tick() == []
 
 
-def test_a_file_that_is_still_being_written_starts_nothing_until_it_is_complete(daemon: Daemon) -> None:
-    path = land_more(daemon.bot, age=0)
+def test_a_file_that_is_still_being_written_starts_nothing_until_it_is_complete(
+    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = land_more(daemon.bot).stat().st_mtime
     land_more(daemon.bot, "copying.jsonl.tmp")
     land_more(daemon.bot, ".hidden.jsonl")
-    assert daemon.tick() == []
-    os.utime(path, (time.time() - 3,) * 2)
-    assert len(daemon.tick()) == 1
+    for seconds, runs in ((1, 0), (3, 1)):
+        monkeypatch.setattr(landing, "time", SimpleNamespace(time=lambda seconds=seconds: written + seconds))
+        assert len(daemon.tick()) == runs, f"{seconds} s after something was written"
 
 
 @pytest.mark.parametrize(
@@ -244,18 +270,19 @@ def test_while_a_run_of_the_bot_is_under_way_no_other_is_started_and_afterwards_
 
 
 def test_files_that_come_soon_after_a_refresh_wait_for_each_other(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch
+    daemon: Daemon, clock: type[Clock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     land_more(daemon.bot, "first.jsonl")
     assert daemon.execute(daemon.tick()[0]).success
-    monkeypatch.setattr(automation, "GATHER_SECONDS", 300.0)
-    monkeypatch.setattr(automation, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(automation, "GATHER_SECONDS", 3 * 3600.0)
+    monkeypatch.setattr(automation, "QUIET_SECONDS", 3600.0)
     land_more(daemon.bot)
-    began = time.monotonic()
-    assert daemon.tick() == []
-    assert daemon.said and daemon.said.startswith(f"{KEY}: files are arriving; reading them at ")
-    wait_for(daemon.tick)
-    assert time.monotonic() - began > 0.5, "a second without a further file"
+    for minutes in (0, 30):
+        clock.ahead = timedelta(minutes=minutes)
+        assert daemon.tick() == []
+        assert daemon.said and daemon.said.startswith(f"{KEY}: files are arriving; reading them at ")
+    clock.ahead = timedelta(minutes=61)
+    assert len(daemon.tick()) == 1, "an hour without a further file"
 
 
 # -- what else a bot is made from ---------------------------------------------------------------------------------
@@ -440,31 +467,34 @@ def test_a_refused_model_is_not_tried_again_until_something_changes(daemon: Daem
 
 
 @pytest.fixture
-def broken(daemon: Daemon, write_module: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch) -> Daemon:
-    """A bot whose own normaliser raises, and short pauses between the attempts."""
-    monkeypatch.setattr(automation, "BACK_OFF", timedelta(seconds=0.6))
-    monkeypatch.setattr(sensors, "BACK_OFF", timedelta(seconds=0.6))
+def pauses(clock: type[Clock], monkeypatch: pytest.MonkeyPatch) -> type[Clock]:
+    """Pauses that begin with an hour, and the clock that lets them pass."""
+    for module in (automation, sensors):
+        monkeypatch.setattr(module, "BACK_OFF", timedelta(hours=1))
+    return clock
+
+
+@pytest.fixture
+def broken(daemon: Daemon, write_module: Callable[[str, str], str], pauses: type[Clock]) -> Daemon:
+    """A bot whose own normaliser raises."""
     write_module("own_normal", BROKEN)
     daemon.bot.configure(process={"normaliser": {"use": "own_normal:Mine"}})
     return daemon
 
 
 def test_a_failed_run_is_repeated_with_growing_pauses_three_times_in_all_until_its_cause_changes(
-    broken: Daemon, write_module: Callable[[str, str], str]
+    broken: Daemon, pauses: type[Clock], write_module: Callable[[str, str], str]
 ) -> None:
-    started = []
-    until = time.monotonic() + 30
-    while len(started) < ATTEMPTS and time.monotonic() < until:
-        for request in broken.tick():
-            started.append(time.monotonic())
-            assert not broken.execute(request).success
-            ended = time.monotonic()
-            assert broken.tick() == []
-        time.sleep(0.02)
-    assert len(started) == ATTEMPTS == 3
-    assert started[1] - started[0] >= 0.6
-    assert started[2] - started[1] >= 1.2
-    time.sleep(max(0.0, ended + 2.6 - time.monotonic()))
+    waits = (timedelta(0), timedelta(hours=1), timedelta(hours=2))
+    assert len(waits) == ATTEMPTS
+    for wait in waits:
+        if wait:
+            pauses.ahead = wait / 2
+            assert broken.tick() == [], "too early"
+        pauses.ahead = wait * 1.01
+        (request,) = broken.tick()
+        assert not broken.execute(request).success
+    pauses.ahead = timedelta(hours=5)
     assert broken.tick() == []
     assert broken.said and broken.said.startswith(
         f"{KEY}: blocked: utterances failed: RuntimeError: the normaliser is broken (tried 3 times); trying again at "
@@ -485,11 +515,11 @@ def test_a_bot_that_is_blocked_by_failures_is_tried_again_when_more_data_comes(b
     assert len(broken.tick()) == 1
 
 
-def test_a_run_that_somebody_cancelled_is_not_the_end_of_it(broken: Daemon) -> None:
+def test_a_run_that_somebody_cancelled_is_not_the_end_of_it(broken: Daemon, pauses: type[Clock]) -> None:
     (request,) = broken.tick()
     broken.instance.report_run_canceled(broken.submit(request))
     assert broken.tick() == [], "not at once"
-    time.sleep(0.7)
+    pauses.ahead = timedelta(hours=1.01)
     assert len(broken.tick()) == 1
 
 
@@ -526,10 +556,9 @@ def test_a_first_refresh_that_failed_for_its_configuration_is_tried_again_when_t
 
 
 def test_a_full_disk_is_waited_for_and_the_bot_heals_by_itself(
-    daemon: Daemon, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    daemon: Daemon, pauses: type[Clock], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(automation, "BACK_OFF", timedelta(seconds=0.01))
-    monkeypatch.setitem(automation.PROBE, "passing", timedelta(seconds=1))
+    monkeypatch.setitem(automation.PROBE, "passing", timedelta(hours=9))
     bot = daemon.bot
     land_more(bot)
     real = LakeTable.stage_frame
@@ -539,14 +568,16 @@ def test_a_full_disk_is_waited_for_and_the_bot_heals_by_itself(
 
     monkeypatch.setattr(LakeTable, "stage_frame", full)
     for _ in range(ATTEMPTS):
-        (request,) = wait_for_runs(daemon)
+        (request,) = daemon.tick()
         assert not daemon.execute(request).success
+        pauses.ahead = timedelta(hours=3)
     state = bot.state
     assert state.blocked == "landing failed: OSError: [Errno 28] No space left on device (tried 3 times)"
     assert state.retry_at is not None
     assert daemon.tick() == [] and daemon.said and "blocked: landing failed" in daemon.said
     monkeypatch.setattr(LakeTable, "stage_frame", real)
-    (request,) = wait_for_runs(daemon)
+    pauses.ahead = timedelta(hours=9.1)
+    (request,) = daemon.tick()
     assert daemon.execute(request).success
     assert bot.state.blocked is None and bot.state.stale == () and daemon.tick() == []
 
@@ -581,24 +612,12 @@ def test_while_a_bot_is_blocked_its_review_queue_goes_on_being_made(daemon: Daem
     moment = datetime.now(UTC)
     turn = {"turn_id": "t", "session_id": "s", "text": "hi", "category": "failed", "score": 0.1, "served_at": moment}
     bot.table("conversations").append_rows([turn])
-    (request,) = wait_for_runs(daemon)
+    (request,) = daemon.tick()
     assert request.asset_selection == [dg.AssetKey("review_queue")]
     refreshed = bot.refresh(daemon.instance, request.tags, ["review_queue"])
     assert refreshed.success and refreshed.committed == {"review_queue"}
     assert [found["turn_id"] for found in bot.rows("review_queue", "turn_id")] == ["t"]
     assert bot.state.blocked and daemon.tick() == [], "which does not make anybody try the model again"
-
-
-def wait_for_runs(daemon: Daemon) -> list[dg.RunRequest]:
-    """Ticks until one asks for runs."""
-    found: list[dg.RunRequest] = []
-
-    def ticked() -> bool:
-        found.extend(daemon.tick())
-        return bool(found)
-
-    wait_for(ticked)
-    return found
 
 
 # -- many bots ----------------------------------------------------------------------------------------------------
@@ -645,10 +664,9 @@ def test_a_run_of_the_night_that_waits_in_the_queue_holds_up_no_refresh_and_one_
 
 
 def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_ago(
-    first: tuple[SmallBot, Refreshed], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    first: tuple[SmallBot, Refreshed], tmp_path: Path, pauses: type[Clock]
 ) -> None:
     """The state after the loss is that of the very beginning, for which a run was started already."""
-    monkeypatch.setattr(sensors, "BACK_OFF", timedelta(seconds=0.1))
     bot = SmallBot(tmp_path)
     bot.configure()
     bot.land("home.jsonl", small_rows())
@@ -657,7 +675,7 @@ def test_tables_that_were_lost_are_made_again_though_their_data_was_landed_long_
         (beginning,) = daemon.tick()
         assert daemon.execute(beginning).success
         bot.home.lake.rename(tmp_path / "lost")
-        time.sleep(0.2)
+        pauses.ahead = timedelta(hours=1.01)
         (again,) = daemon.tick()
         assert again.tags == beginning.tags
         assert daemon.execute(again).success

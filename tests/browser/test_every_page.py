@@ -6,7 +6,7 @@ from typing import Any
 
 import pyotp
 import pytest
-from a_browser import needs_chromium, shows
+from a_browser import arrived, needs_chromium, shows
 from service import running
 from small_bot import KEY, SmallBot, bot, first
 from test_service_in_browser import CONTRAST, signed_in
@@ -137,6 +137,7 @@ def test_the_content_is_one_key_away_and_what_has_the_focus_is_seen(chromium: An
 def test_an_unanswered_question_leads_to_its_row_in_the_review(chromium: Any, address: str, token: str) -> None:
     page, _ = signed_in(chromium, address, token, locale="en-GB", timezone_id="Asia/Seoul")
     page.goto(f"{address}/service/{KEY}")
+    page.wait_for_url("**zone=Asia%2FSeoul")
     question = page.locator(".questions").get_by_role("link")
     assert [one.inner_text() for one in question.all()] == [TEXTS[0]], "what was decided is no open question"
     question.click()
@@ -195,8 +196,7 @@ def test_a_second_factor_is_set_up_and_asked_for_also_without_a_script(
         page.locator("#password").press("Enter")
 
     def look(what: str) -> None:
-        page.locator(what).first.wait_for()
-        page.wait_for_load_state()
+        arrived(page, what)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         texts = page.locator("p:visible, a:visible, code:visible, label:visible, summary:visible, h1, h2:visible")
         assert min(texts.evaluate_all(f"all => all.map({CONTRAST})")) >= 4.5
@@ -217,6 +217,7 @@ def test_a_second_factor_is_set_up_and_asked_for_also_without_a_script(
     page.locator("summary").click()
     look("form[action='/account/second-factor/off']")
     page.locator("form[action='/sign-out'] button").click()
+    look("#password")
     sign_in()
     look("form[action='/sign-in/code']")
     shows(page.locator("#code:focus"), 1)

@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from a_browser import needs_chromium, shows
+from a_browser import arrived, needs_chromium, shows
 from service import running
 from small_bot import KEY, SmallBot, bot, first, wait_for
 
@@ -53,8 +53,8 @@ def page(chromium: Any, address: str, token: str) -> Iterator[Callable[..., Any]
         shown.goto(address)
         shown.locator("[name=token]").fill(token)
         shown.locator("form:has([name=token]) button").click()
-        shown.locator(".card").first.wait_for()
-        shown.goto(f"{address}/review?bot={KEY}&{tab}")
+        arrived(shown, ".card")
+        shown.goto(f"{address}/review?bot={KEY}&zone=UTC&{tab}")
         return shown
 
     yield opened

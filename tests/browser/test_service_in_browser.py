@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from a_browser import needs_chromium
+from a_browser import arrived, needs_chromium
 from service import running
 from small_bot import KEY, SmallBot, bot, first
 
@@ -16,6 +16,11 @@ from serving.tokens import ensure_tokens
 __all__ = ["bot", "first"]
 
 pytestmark = needs_chromium
+WEEK = [
+    datetime.now(UTC).replace(hour=12, minute=0, second=0, microsecond=0) - timedelta(days=day)
+    for day in range(7, 0, -1)
+]
+"""The noon of each of the last seven days that are over, so that no midnight lies between a turn and its page."""
 NASTY = "<img src=x onerror=alert(1)>" + "unbroken" * 30
 CONTRAST = """element => {
   const channels = color => color.match(/[\\d.]+/g).slice(0, 3).map(Number).map(value => value / 255)
@@ -36,11 +41,10 @@ def home(first: tuple[SmallBot, Any], tmp_path_factory: pytest.TempPathFactory) 
     copy = first[0].copy(tmp_path_factory.mktemp("service-page"))
     copy.configure(description="Help for Acme")
     SmallBot(copy.root, "acme.young").configure()
-    now = datetime.now(UTC)
     turns = [
         {"turn_id": new_turn_id(), "session_id": "s", "text": NASTY, "category": category, "satisfied": satisfied}
-        | {"served_at": now - timedelta(days=day, seconds=1)}
-        for day in range(7)
+        | {"served_at": noon}
+        for noon in WEEK
         for category, satisfied in (("answered", True), ("answered", None), ("similar", False), ("failed", None))
     ]
     Conversations(copy.table("conversations")).append(turns)
@@ -67,7 +71,7 @@ def signed_in(chromium: Any, address: str, token: str, **own: Any) -> tuple[Any,
     page.goto(address)
     page.locator("#token").fill(token)
     page.locator("#token").press("Enter")
-    page.locator(".card").first.wait_for()
+    arrived(page, ".card")
     return page, problems
 
 
@@ -121,7 +125,7 @@ def test_plots_have_a_text_alternative_and_a_table_that_opens_by_keyboard(
     chromium: Any, address: str, token: str
 ) -> None:
     page, _ = signed_in(chromium, address, token, locale="en-GB", timezone_id="UTC")
-    page.goto(f"{address}/service/{KEY}?period=7&zone=UTC")
+    page.goto(f"{address}/service/{KEY}?from={WEEK[0]:%Y-%m-%d}&to={WEEK[-1]:%Y-%m-%d}&zone=UTC")
     plots = page.get_by_role("img")
     assert plots.count() == 3
     assert "28 questions: 50\u00a0% answered, 25\u00a0% asked back" in plots.first.get_attribute("aria-label")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from a_browser import needs_chromium, shows
+from a_browser import arrived, needs_chromium, shows
 from service import running
 from small_bot import KEY, SmallBot, bot, first, small_rows, wait_for
 from unsure_bot import UNCLEAR, UNSURE, unsure_bot
@@ -46,7 +46,7 @@ def page(chromium: Any, address: str, token: str) -> Iterator[Any]:
     found.on("pageerror", lambda error: problems.append(str(error)))
     found.on("console", lambda said: problems.append(said.text) if said.type == "error" else None)
     found.goto(f"{address}/#token={token}")
-    found.locator(".card").first.wait_for()
+    arrived(found, ".card")
     yield found
     context.close()
     assert problems == []
@@ -101,7 +101,7 @@ def test_a_message_is_answered_and_the_verdict_on_it_reaches_its_row(page: Any, 
         button.click()
         page.get_by_text("Thank you").wait_for()
         wait_for(lambda satisfied=satisfied: row_of(home, KEY, turn).get("satisfied") is satisfied)
-        assert button.get_attribute("aria-pressed") == "true"
+        shows(turn.locator('[aria-pressed="true"]').and_(button), 1)
     shows(turn.locator('[aria-pressed="true"]'), 1)
 
 
@@ -128,7 +128,7 @@ def test_a_bot_appears_when_it_is_ready_and_what_was_said_to_others_stays(page: 
     assert "There is no data for this bot yet." in card.inner_text()
     young.land("home.jsonl", small_rows())
     assert young.refresh().success
-    page.locator('[id="acme.young"][data-state="live"]').wait_for(timeout=30_000)
+    page.locator('[id="acme.young"][data-state="live"]').wait_for(timeout=120_000)
     assert "This is what we know about weather." in say(page, "acme.young", "What is forecast").inner_text()
     assert turn.is_visible()
 
@@ -141,7 +141,7 @@ def test_on_a_phone_nothing_is_cut_off_and_everything_can_be_touched(
     context = chromium.new_context(viewport=size, locale="ko-KR", color_scheme=scheme, has_touch=True)
     phone = context.new_page()
     phone.goto(f"{address}/#token={token}")
-    phone.locator(".card").first.wait_for()
+    arrived(phone, ".card")
     say(phone, KEY, "parcel" * 40)
     assert "도움이 됐어요" in phone.content()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390

@@ -175,6 +175,8 @@ def test_each_hour_only_bots_that_had_users_or_a_deployment_are_watched(first: t
             instance.add_dynamic_partitions(BOTS.name or "", [bot.key])
             return [request.run_key or "" for request in hourly_watch().evaluate_tick(context).run_requests or []]
 
-    now = datetime.now(UTC)
-    assert keys(now) == [f"{bot.key}:{now:%Y-%m-%dT%H}"]
-    assert keys(now + timedelta(hours=2)) == []
+    deployed = bot.table("deployments").last()
+    assert deployed
+    soon = deployed.committed_at + timedelta(minutes=59)
+    assert keys(soon) == [f"{bot.key}:{soon:%Y-%m-%dT%H}"]
+    assert keys(deployed.committed_at + timedelta(hours=2)) == []

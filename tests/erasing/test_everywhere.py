@@ -44,7 +44,8 @@ def test_users_are_kept_under_pseudonyms_where_the_bot_says_so_and_are_found_by_
     with running(bot) as address:
         said = {"session_id": "s-live-315", "text": "where is parcel number nine", "user_id": SUBJECT}
         headers = {"Authorization": f"Bearer {token}"}
-        assert httpx.post(f"{address}/v1/bots/{KEY}/chat", json=said, headers=headers).status_code == 200
+        answer = httpx.post(f"{address}/v1/bots/{KEY}/chat", json=said, headers=headers, timeout=60)
+        assert answer.status_code == 200, answer.text
     [kept] = bot.rows("conversations")
     assert kept["user_id"] == pseudonym(bot.home.root, "acme", SUBJECT) != pseudonym(bot.home.root, "globex", SUBJECT)
     assert search(bot.home.root, Markers(frozenset({SUBJECT}))).places == []

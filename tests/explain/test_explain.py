@@ -191,6 +191,7 @@ def test_the_command_asks_the_service_that_runs_and_says_the_same(
     with announced(bot.home, "http://127.0.0.1:9"):
         assert json.loads(command(bot, KEY, turn, "--json").stdout) == alone, "nobody answers there"
     with running(bot) as address, announced(bot.home, address):
+        monkeypatch.setattr("chatbot_assets.commands.explain.SERVICE_SECONDS", 120.0)
         monkeypatch.setattr("chatbot_assets.commands.explain._from_lake", None)
         assert json.loads(command(bot, KEY, turn, "--json").stdout) == alone
         assert command(bot, KEY, turn, "--language", "ko").stdout.splitlines()[0].endswith(").")

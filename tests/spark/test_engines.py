@@ -135,7 +135,7 @@ def test_a_refresh_without_java_ends_with_the_one_line_and_reads_nothing(tmp_pat
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 2 and done.stdout == ""

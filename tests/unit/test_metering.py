@@ -2,10 +2,12 @@
 
 import threading
 import time
+from collections import defaultdict
 
 import pytest
 
-from resources.metering import Meter, timed
+from resources import metering
+from resources.metering import Cost, Meter, timed
 
 
 def test_a_meter_counts_what_modules_took_since_it_was_made_and_the_slowest_comes_first() -> None:
@@ -40,6 +42,22 @@ def test_threads_are_added_up_and_a_module_that_fails_is_counted_too() -> None:
         raise ValueError("broken")
     meter.stop()
     assert meter.modules["embed.encoder"].rows == 7 and meter.modules["embed.encoder"].seconds >= 0.03
+
+
+def test_a_meter_is_read_while_other_threads_come_to_further_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metering, "_costs", defaultdict(Cost))
+    meter = Meter()
+
+    def work() -> None:
+        for number in range(10_000):
+            with timed(f"module-{number}", 1):
+                pass
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        assert all(cost.rows == 1 for cost in meter.modules.values())
+    assert len(meter.modules) == 10_000
 
 
 def test_a_meter_stands_still_when_it_was_stopped() -> None:
