@@ -15,7 +15,7 @@ from chatbot_assets.languages import LANGUAGES
 from resources.environment import Home
 
 WriteBot = Callable[..., Bot]
-quick = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 def refused(home: Home, text: str | bytes, key: str = "acme.faq") -> str:

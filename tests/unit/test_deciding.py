@@ -151,7 +151,7 @@ def test_processes_decide_at_once_without_losing_or_doubling_one(lake: Lake) -> 
     while not all((lake.root / name).exists() for name in own) and all(one.poll() is None for one in deciding):
         time.sleep(0.01)
     start.touch()
-    said = "".join(process.communicate(timeout=60)[0] for process in deciding)
+    said = "".join(process.communicate(timeout=200)[0] for process in deciding)
     assert [process.returncode for process in deciding] == [0, 0]
     counts = Counter(turn_id for row in decisions(lake) for turn_id in row["turn_ids"])
     assert counts == Counter(served)

@@ -139,7 +139,7 @@ def test_mapped_texts_are_those_that_were_saved(tmp_path_factory: pytest.TempPat
     save_strings(path, {"texts": Strings.of(texts)})
     loaded = load_strings(path)["texts"]
     assert loaded == texts and list(loaded) == texts and loaded[1:3] == texts[1:3]
-    assert pa.total_allocated_bytes() == before, "they are in the file, not in memory"
+    assert pa.total_allocated_bytes() <= before, "they are in the file, not in memory"
 
 
 @given(st.dictionaries(st.text(), st.integers(0, 5), max_size=30), st.text())

@@ -549,7 +549,7 @@ def test_a_bot_s_tables_are_held_until_the_process_that_holds_them_ends(lake: La
     program = (
         "from pathlib import Path; from resources.lakehouse import Lake\n"
         f"with Lake(Path({str(lake.root)!r})).writing({KEY!r}):\n"
-        "    print('held', flush=True)\n    import time; time.sleep(60)\n"
+        "    print('held', flush=True)\n    import time; time.sleep(600)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(PROJECT)}
     holder = subprocess.Popen([sys.executable, "-c", program], env=environment, stdout=subprocess.PIPE, text=True)
@@ -566,7 +566,7 @@ def test_a_bot_s_tables_are_held_until_the_process_that_holds_them_ends(lake: La
         assert not held.wait(0.3)
     holder.kill()
     holder.wait()
-    assert held.wait(10)
+    assert held.wait(60)
     waiting.join()
     holder.stdout.close()
 

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections import defaultdict
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,20 +11,27 @@ from resources import metering
 from resources.metering import Cost, Meter, timed
 
 
-def test_a_meter_counts_what_modules_took_since_it_was_made_and_the_slowest_comes_first() -> None:
-    with timed("process.normaliser", 5):
-        pass
+def test_a_meter_counts_what_modules_took_since_it_was_made_and_the_slowest_comes_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 0.0
+
+    def work(module: str, rows: int, seconds: float) -> None:
+        nonlocal now
+        with timed(module, rows):
+            now += seconds
+
+    monkeypatch.setattr(metering, "time", SimpleNamespace(perf_counter=lambda: now, monotonic=lambda: now))
+    work("process.normaliser", 5, 8)
     meter = Meter()
-    with timed("process.normaliser", 7):
-        time.sleep(0.01)
-    with timed("process.segmenter", 7):
-        time.sleep(0.03)
-    with timed("process.normaliser", 3):
-        pass
+    work("process.normaliser", 7, 1)
+    work("process.segmenter", 7, 3)
+    work("process.normaliser", 3, 0.5)
     meter.stop()
     found = meter.modules
     assert list(found) == ["process.segmenter", "process.normaliser"]
-    assert found["process.normaliser"].rows == 10 and 0.01 <= found["process.normaliser"].seconds < 1
+    assert found["process.normaliser"].rows == 10
+    assert found["process.normaliser"].seconds == pytest.approx(1.5) and meter.seconds == 4.5
 
 
 def test_threads_are_added_up_and_a_module_that_fails_is_counted_too() -> None:

@@ -235,7 +235,11 @@ def queue(lake: Lake, made_from: int, *rows: tuple[dict[str, Any], str]) -> None
 def test_turns_are_grouped_as_the_review_queue_has_them_and_new_ones_join_by_their_words(
     lake: Lake, table: LakeTable
 ) -> None:
-    turns = [turn(50 - number, "failed", text=text) for number, text in enumerate(["My eels", "Mine eel", "Settled"])]
+    asked = datetime.now(UTC) - timedelta(hours=1)
+    turns = [
+        turn(0, "failed", text=text) | {"served_at": asked + timedelta(minutes=number)}
+        for number, text in enumerate(["My eels", "Mine eel", "Settled"])
+    ]
     Conversations(table).append(turns)
     last = table.last()
     assert last
@@ -244,7 +248,7 @@ def test_turns_are_grouped_as_the_review_queue_has_them_and_new_ones_join_by_the
     new = [turn(0, "failed", text=text) | {"served_at": later} for text in ("my EELS!", "Settled", "Pizza")]
     Conversations(table).append(new)
     log = DecisionLog.of(lake.table(KEY, "review_decisions"))
-    found = Unanswered().top(lake, KEY, log, HOURS[0], later + timedelta(seconds=1))
+    found = Unanswered().top(lake, KEY, log, asked, later + timedelta(seconds=1))
     assert {(one.text, one.times, one.is_queued) for one in found} == {
         ("Mine eel", 3, True),
         ("Settled", 1, False),

@@ -67,7 +67,7 @@ def test_a_cell_holds_little_endian_half_floats() -> None:
     assert pack_vectors(np.array([[1.0, 9, -2.0, 9]], ">f4")[:, ::2]).to_pylist() == [b"\x00\x3c\x00\xc0"]
 
 
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.sets(st.text(st.characters(codec="utf-8"), max_size=8), max_size=40))
 def test_the_engine_and_python_identify_a_text_alike(engine: SparkEngine, texts: set[str]) -> None:
     schema = pa.schema([("text", pa.string()), ("excluded", pa.string())])
@@ -126,14 +126,18 @@ def test_each_text_of_each_batch_gets_its_vector(letters: ModuleRef) -> None:
 def test_many_texts_are_encoded_by_other_processes_in_their_order(letters: ModuleRef) -> None:
     letters = ModuleRef.model_validate({"use": letters.use, "with": {"parent": os.getpid()}})
     texts = ["a" * (number % 50) for number in range(POOL_FROM)]
+    end_processes()
+    before = {child.pid for child in multiprocessing.active_children()}
     [alone] = EncodeTexts(letters, "v1", 1)(iter([batch_of(*texts)]))
     [pooled] = EncodeTexts(letters, "v1", 2)(iter([batch_of(*texts)]))
     one, many = unpack_vectors(alone.column("vector")), unpack_vectors(pooled.column("vector"))
     np.testing.assert_array_equal(one[:, :2], many[:, :2])
     assert one[:, 2].all() and not many[:, 2].any(), "the texts were encoded in this process"
-    assert multiprocessing.active_children()
+    encoding = {child.pid for child in multiprocessing.active_children()} - before
+    assert encoding
     end_processes()
-    assert not multiprocessing.active_children(), "they would keep a refresh from ending"
+    left = {child.pid for child in multiprocessing.active_children()}
+    assert not encoding & left, "they would keep a refresh from ending"
 
 
 def test_the_version_of_an_encoder_covers_its_code_and_its_parameters(letters: ModuleRef) -> None:
