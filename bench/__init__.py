@@ -8,6 +8,7 @@ BENCHMARKS = {
     "rebuild": "ten deployments of a changing bot, each rebuilt bit for bit",
     "explain": "how long it takes to explain a turn of a bot of 100,000 rows",
     "serving": "the chat service at rising rates, against a plain endpoint over the same model",
+    "writing": "bringing turns into the tables while bots are asked all the time: commits and processor time",
     "encoders": "how fast each variant of the encoder is and loads, and what a bot loses by it",
     "answers": "an index of a million answers: recall, memory, and the chat service over it",
     "noise": "wrong labels found, and what taking them out is worth",

@@ -19,7 +19,7 @@ from serving.access import Access
 from serving.admission import RETRY_AFTER
 from serving.batching import Batcher
 from serving.bots import LiveBot, LiveBots, Loaded, NotLoadedError
-from serving.conversation_log import JUDGED, ConversationLog, NotYetError
+from serving.conversation_log import JUDGED, ConversationLog
 from serving.conversations import new_turn_id
 from serving.logs import ABOUT
 from serving.metrics import Metrics
@@ -222,13 +222,9 @@ class Chat:
         """A turn that the tenant's bot served, with at least these columns, where it has them.
 
         Raises:
-            HTTPException: 404 when the tenant's bot never served it, 503 when that cannot be said yet.
+            HTTPException: 404 when the tenant's bot never served it.
         """
-        try:
-            turn = self._log.find(key, turn_id, columns) if owns(owner, key) else None
-        except NotYetError:
-            detail = "the turn is still on its way into the table; send it again"
-            raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, RETRY_AFTER) from None
+        turn = self._log.find(key, turn_id, columns) if owns(owner, key) else None
         if turn is None:
             raise HTTPException(HTTPStatus.NOT_FOUND, f"tenant {owner} has no bot {key} that served turn {turn_id}")
         return turn

@@ -16,19 +16,13 @@ from resources.lakehouse import Lake
 from serving.conversations import TURN_ID, Conversations
 from serving.journal import Entry, Journal
 
-OTHERS_SECONDS = 3.0
-"""How long feedback waits for its turn to come into the table from another process's journal."""
-LOOK_SECONDS = 0.1
-"""How often it looks meanwhile."""
 TURN, FEEDBACK, SHADOW = "turn", "feedback", "shadow"
+SAID_AT = "said_at_ns"
+"""Of feedback in the journal: when it was said, as :func:`time.monotonic_ns` counts."""
 JUDGED = ("turn_id", "category", "candidates")
 """What has to be known of a turn to take feedback on it."""
 
 Values = dict[str, Any]
-
-
-class NotYetError(RuntimeError):
-    """The turn was served by another process, and is not in the table so far."""
 
 
 class ConversationLog:
@@ -44,8 +38,11 @@ class ConversationLog:
         return self._journal.append(key, TURN, _plain(turn))
 
     def add_feedback(self, key: str, turn_id: str, feedback: Mapping[str, Any]) -> "Future[None]":
-        """Takes values of ``satisfied`` and ``chosen_candidate`` for a turn; of each the last one counts."""
-        return self._journal.append(key, FEEDBACK, {"turn_id": turn_id, **feedback})
+        """Takes values of ``satisfied`` and ``chosen_candidate`` for a turn; of each the last one counts.
+
+        Which is the last one tells the time since the machine was started: all processes share it, and nobody sets it.
+        """
+        return self._journal.append(key, FEEDBACK, {"turn_id": turn_id, SAID_AT: time.monotonic_ns(), **feedback})
 
     def add_shadow(self, key: str, answer: Mapping[str, Any]) -> "Future[None]":
         """Takes what a shadow made of a turn, with the columns of ``shadow_answers``; otherwise as :meth:`add`."""
@@ -54,42 +51,26 @@ class ConversationLog:
     def find(self, key: str, turn_id: str, columns: Sequence[str] = JUDGED) -> Mapping[str, Any] | None:
         """A turn that the bot served, with at least these columns, where it has them.
 
-        Feedback on a turn of this process's segment may follow it there at once: they are passed on in their order.
-
-        Raises:
-            NotYetError: when feedback on the turn cannot be taken before it is in the table, and it does not get there.
+        Feedback on it may follow at once, also when it is in the segment of another process.
         """
         if not TURN_ID.match(turn_id):
             return None
-        own = _turn_among(self._journal.own(turn_id.encode()), key, turn_id)
-        if own is not None:
-            return own
-        table = Conversations(self._lake.table(key, CONVERSATIONS.name))
-        until = time.monotonic() + OTHERS_SECONDS
-        while (found := table.find(turn_id, columns)) is None:
-            if _turn_among(self._journal.elsewhere(turn_id.encode()), key, turn_id) is None:
-                return table.find(turn_id, columns)
-            if time.monotonic() > until:
-                raise NotYetError
-            time.sleep(LOOK_SECONDS)
-        return found
+        # What leaves the journal is in the table before.
+        waiting = _turn_among(self._journal.holding(turn_id.encode()), key, turn_id)
+        return waiting or Conversations(self._lake.table(key, CONVERSATIONS.name)).find(turn_id, columns)
 
     def close(self) -> None:
         """Writes what was taken to the disk and takes no more."""
         self._journal.close()
 
 
-def turns_and_feedback(entries: Iterable[Entry]) -> tuple[dict[str, Values], dict[str, Values]]:
-    """The turns among a bot's records, each with the feedback on it, and the feedback on other turns."""
-    turns: dict[str, Values] = {}
+def turns_and_feedback(served: Iterable[Entry], judged: Iterable[Entry]) -> tuple[dict[str, Values], dict[str, Values]]:
+    """A bot's turns, each with the feedback on it, and the feedback on other turns."""
+    turns = {turn["turn_id"]: typed(turn) for turn in (entry.value() for entry in served)}
     feedback: dict[str, Values] = {}
-    for entry in entries:
-        value = entry.value()
-        if entry.kind == TURN:
-            turns[value["turn_id"]] = typed(value)
-        else:
-            turn_id = value.pop("turn_id")
-            (turns[turn_id] if turn_id in turns else feedback.setdefault(turn_id, {})).update(value)
+    for said in sorted((entry.value() for entry in judged), key=lambda said: said.pop(SAID_AT, 0)):
+        turn_id = said.pop("turn_id")
+        (turns[turn_id] if turn_id in turns else feedback.setdefault(turn_id, {})).update(said)
     return turns, feedback
 
 

@@ -142,17 +142,10 @@ class Journal:
             last = self._gathering if self._group else self._in_writing
         last.exception()
 
-    def own(self, text: bytes) -> Iterator[Entry]:
-        """The records of the segment that this process appends to, of those that hold a text."""
-        segment = self._current
-        return _entries_with(segment.path, text) if segment else iter(())
-
-    def elsewhere(self, text: bytes) -> Iterator[Entry]:
-        """The records that hold a text in all other segments."""
-        current = self._current
-        for path in segments_in(self._folder):
-            if current is None or path != current.path:
-                yield from _entries_with(path, text)
+    def holding(self, text: bytes) -> Iterator[Entry]:
+        """The records of all processes that hold a text, those of the newest segment first."""
+        for path in reversed(segments_in(self._folder)):
+            yield from _holding(path, text)
 
     def close(self) -> None:
         """Writes what was appended and takes no more."""
@@ -268,6 +261,11 @@ def ask_to_retire(folder: Path) -> int:
     return moment_ns
 
 
+def retiring(folder: Path) -> list[Path]:
+    """The segments that somebody has asked to be rid of and that are still there."""
+    return segments_before(folder, _asked_ns(folder))
+
+
 def segments_before(folder: Path, moment_ns: int) -> list[Path]:
     """The segments that were made before a moment and are still there."""
     return [path for path in segments_in(folder) if _made_ns(path) <= moment_ns]
@@ -311,8 +309,18 @@ def _entry(start: int, line: bytes) -> Entry:
     return Entry(start, start + len(line), key.decode(), kind.decode(), body)
 
 
-def _entries_with(path: Path, text: bytes) -> Iterator[Entry]:
-    return (entry for entry in entries(path) if text in entry.body)
+def _holding(path: Path, text: bytes) -> Iterator[Entry]:
+    """The records that hold a text; the others, of which there may be ten thousand, are not looked at one by one."""
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return
+    end = 0
+    while (place := content.find(text, end)) >= 0:
+        start = content.rfind(b"\n", 0, place) + 1
+        end = content.find(b"\n", place) + 1 or len(content)
+        if _is_whole(line := content[start:end]) and text in (entry := _entry(start, line)).body:
+            yield entry
 
 
 def _reserve(descriptor: int, size: int) -> None:

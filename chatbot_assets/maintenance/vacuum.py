@@ -42,10 +42,12 @@ def vacuum(table: LakeTable, since: datetime, pinned: Set[int], now: datetime) -
     active: set[str] = set()
     needed: set[str] = set()
     for version, entry in enumerate(history):
-        active = (active - set(entry.removed)) | set(entry.added)
+        active.difference_update(entry.removed)
+        active.update(entry.added)
         named.update(entry.added, entry.removed)
         if version in kept:
-            needed |= active
+            # What else it holds, the version before held too.
+            needed.update(entry.added if version - 1 in kept else active)
     files, freed = 0, 0
     emptied: set[Path] = set()
     for path in _files(table.path):

@@ -9,7 +9,7 @@ from payloads import PAYLOAD, PAYLOAD_NAME
 from small_bot import OTHER, SECRET, Refreshed, SmallBot, bot, configured, first, small_rows, wait_for
 
 from chatbot_assets.deploy import live_check
-from serving import chat, conversation_log
+from serving import chat
 from serving.app import create_app
 from serving.people import oidc, store
 from serving.tokens import ensure_tokens
@@ -22,7 +22,6 @@ def _nobody_is_in_a_hurry() -> Iterator[None]:
     """What is too slow for a user is not wrong on a shared machine; a test of a limit sets it by itself."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(chat, "TURN_SECONDS", 60.0)
-        patch.setattr(conversation_log, "OTHERS_SECONDS", 60.0)
         patch.setattr(live_check, "SLOW_MS", 60_000.0)
         patch.setattr(store, "WAIT_SECONDS", 60.0)
         patch.setattr(oidc, "TIMEOUT_SECONDS", 60.0)

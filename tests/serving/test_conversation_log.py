@@ -6,22 +6,25 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from deltalake import DeltaTable
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from small_bot import KEY, OTHER, wait_for
 
 from chatbot_assets.erasing.sources import empty_journal
 from chatbot_assets.tables import CONVERSATIONS
 from resources.lakehouse import Lake, LakeTable
+from serving import writer
 from serving.conversation_log import ConversationLog
 from serving.conversations import TURN_ID, Conversations, new_turn_id
-from serving.journal import Journal, ask_to_retire, segments_in
+from serving.journal import Entry, Journal, ask_to_retire, entries, segments_in
 from serving.writer import FLUSH_SECONDS, Writer, alone
 
 
@@ -40,6 +43,11 @@ class WrittenLog(ConversationLog):
     def flush(self) -> None:
         self._journal.wait()
         self.writer.pass_on()
+
+    def serve_at(self, moment: float, key: str = KEY) -> None:
+        """A turn, and a flush at a moment."""
+        self.add(key, turn(f"{moment}")).result(60)
+        self.writer.pass_on(moment)
 
     def close(self) -> None:
         super().close()
@@ -152,6 +160,187 @@ def test_turns_from_many_threads_and_two_services_are_all_there_once(lake: Lake)
         for log in logs:
             log.close()
     assert len(texts(lake)) == len(set(texts(lake))) == 400
+
+
+# -- how often ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def steady(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> Iterator[WrittenLog]:
+    """A log of a bot that has just used up the writes that it had saved."""
+    monkeypatch.setattr(writer, "SAVED_WRITES", 2)
+    log = log_of(lake)
+    for moment in (0.0, FLUSH_SECONDS):
+        log.serve_at(moment)
+    yield log
+    log.close()
+
+
+def test_a_bot_that_is_asked_all_the_time_is_written_to_each_half_minute(lake: Lake, steady: WrittenLog) -> None:
+    written_at = [1]
+    for half_second in range(2, 150):
+        before = len(texts(lake))
+        steady.serve_at(half_second * FLUSH_SECONDS)
+        if len(texts(lake)) > before:
+            assert len(texts(lake)) == half_second + 1, "all that was served"
+            written_at.append(half_second)
+    assert [after - one for one, after in pairwise(written_at)] == [59, 60], "the first of them was saved for later"
+
+
+def test_a_bot_that_was_quiet_is_written_to_at_the_next_flush_and_others_never_wait_for_a_busy_one(
+    lake: Lake, steady: WrittenLog
+) -> None:
+    steady.serve_at(1.0, OTHER)
+    steady.serve_at(1.0)
+    assert (len(texts(lake)), len(texts(lake, OTHER))) == (2, 1)
+    for moment in (100.0, 100.5):
+        steady.serve_at(moment)
+    assert len(texts(lake)) == 5
+
+
+def test_where_more_bots_are_due_than_there_is_time_for_the_one_that_was_quiet_comes_first(
+    lake: Lake, steady: WrittenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", 0.0)
+    steady.add(KEY, turn("of a busy one")).result(60)
+    steady.serve_at(100.0, OTHER)
+    assert (len(texts(lake)), len(texts(lake, OTHER))) == (2, 1)
+    steady.writer.pass_on(100.5)
+    assert len(texts(lake)) == 3
+
+
+def test_a_bot_of_which_much_waits_is_written_to_at_once(
+    lake: Lake, steady: WrittenLog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "MANY_RECORDS", 3)
+    for moment, there in ((1.0, 2), (1.5, 2), (2.0, 5), (2.5, 5), (3.0, 5), (3.5, 8)):
+        steady.serve_at(moment)
+        assert len(texts(lake)) == there
+
+
+def test_what_somebody_wants_out_of_the_journal_is_written_at_once(lake: Lake, steady: WrittenLog) -> None:
+    steady.serve_at(1.0)
+    assert len(texts(lake)) == 2
+    ask_to_retire(lake.root.parent / "journal")
+    steady.writer.pass_on(1.5)
+    assert len(texts(lake)) == 3
+
+
+def test_turns_and_verdicts_of_several_processes_are_written_in_one_commit(lake: Lake) -> None:
+    logs = [ConversationLog(lake, lake.root.parent / "journal") for _ in range(3)]
+    turns = [turn(str(number)) for number in range(3)]
+    for log, one in zip(logs, turns, strict=True):
+        log.add(KEY, one).result(60)
+    for log, one in zip(reversed(logs), turns, strict=True):
+        log.add_feedback(KEY, one["turn_id"], {"satisfied": True}).result(60)
+    Writer(lake, lake.root.parent / "journal").pass_on()
+    last = lake.table(KEY, "conversations").last()
+    assert last and last.version == 1, "the table's creation and one append"
+    assert verdicts(lake) == {str(number): (True, None) for number in range(3)}
+    for log in logs:
+        log.close()
+
+
+class Traffic:
+    """Two processes that serve a bot, and writers that follow each other, under whatever happens to them."""
+
+    def __init__(self, root: Path) -> None:
+        self.lake, self.folder = Lake(root / "lake"), root / "journal"
+        self.logs = [ConversationLog(self.lake, self.folder) for _ in range(2)]
+        self.writer = Writer(self.lake, self.folder)
+        self.now = 0.0
+        self.served: list[dict[str, Any]] = []
+        self.told: dict[str, str] = {}
+
+    def serve(self, process: int) -> None:
+        """A turn, and what a shadow made of it."""
+        self.served.append(turn(f"turn {len(self.served)}"))
+        self.logs[process].add(KEY, self.served[-1])
+        self.logs[process].add_shadow(KEY, {"turn_id": self.served[-1]["turn_id"], "answer": "moo"}).result(60)
+
+    def judge(self, process: int) -> None:
+        for one in self.served[-1:]:
+            assert self.logs[process].find(KEY, one["turn_id"])
+            self.told[one["text"]] = f"{len(self.told)} {self.told.get(one['text'], '')}"
+            self.logs[process].add_feedback(
+                KEY, one["turn_id"], {"satisfied": True, "chosen_candidate": self.told[one["text"]]}
+            ).result(60)
+
+    def flush(self, seconds: int) -> None:
+        self.now += seconds
+        with suppress(OSError):
+            self.writer.pass_on(self.now)
+
+    def flush_while_more_comes(self, process: int) -> None:
+        """A turn and a verdict come between the reading of one segment and that of the next one, each time."""
+
+        def then_more(path: Path, start: int = 0) -> Iterator[Entry]:
+            yield from entries(path, start)
+            self.serve(process)
+            self.judge(1 - process)
+
+        self._flush_with(then_more)
+
+    def flush_while_the_disk_fails(self, choice: int) -> None:
+        def some(path: Path, start: int = 0) -> Iterator[Entry]:
+            yield from islice(entries(path, start), 3 * choice)
+            raise OSError(5, "Input/output error")
+
+        self._flush_with(some)
+
+    def flush_while_the_table_is_away(self, _: int) -> None:
+        path = self.lake.table(KEY, "conversations").path
+        path.mkdir(parents=True, exist_ok=True)
+        away = path.rename(path.with_name("away"))
+        path.write_text("a file where the table belongs", encoding="utf-8")
+        self.flush(1)
+        path.unlink()
+        away.rename(path)
+        self.writer._retry_at = dict.fromkeys(self.writer._retry_at, self.now + 1)
+
+    def kill(self, _: int) -> None:
+        self.writer = Writer(self.lake, self.folder)
+
+    def _flush_with(self, reading: Callable[..., Iterator[Entry]]) -> None:
+        writer.entries = reading  # type: ignore[attr-defined]
+        self.flush(1)
+        writer.entries = entries  # type: ignore[attr-defined]
+
+    def end(self) -> None:
+        for log in self.logs:
+            log.close()
+        self.writer.pass_on()
+
+
+HAPPENINGS = (
+    *(Traffic.serve, Traffic.judge, Traffic.flush, Traffic.kill),
+    *(Traffic.flush_while_more_comes, Traffic.flush_while_the_disk_fails, Traffic.flush_while_the_table_is_away),
+)
+
+
+@settings(max_examples=8, deadline=None)
+@example(happened=[(Traffic.flush_while_more_comes, choice) for choice in (0, 1)])
+@example(
+    happened=[(Traffic.flush_while_the_table_is_away, 0), (Traffic.flush_while_the_disk_fails, 1), (Traffic.flush, 1)]
+)
+@example(happened=[(Traffic.judge, 1), (Traffic.judge, 0), (Traffic.flush, 40)])
+@given(happened=st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 1)), min_size=4, max_size=16))
+def test_whatever_happens_each_turn_comes_once_and_with_its_last_verdict(
+    happened: list[tuple[Callable[[Traffic, int], None], int]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    traffic = Traffic(tmp_path_factory.mktemp("traffic"))
+    traffic.serve(0)
+    with patch.object(writer, "SAVED_WRITES", 2):
+        for happening, choice in happened:
+            happening(traffic, choice)
+        traffic.end()
+    assert verdicts(traffic.lake) == {
+        one["text"]: (True if one["text"] in traffic.told else None, traffic.told.get(one["text"]))
+        for one in traffic.served
+    }
+    shadows = traffic.lake.table(KEY, "shadow_answers").arrow(["turn_id"]).column("turn_id").to_pylist()
+    assert sorted(shadows) == sorted(one["turn_id"] for one in traffic.served)
+    assert list(traffic.folder.iterdir()) == []
 
 
 # -- feedback -----------------------------------------------------------------------------------------------------
@@ -355,12 +544,12 @@ def test_the_last_verdict_counts_though_the_clock_was_set_back_before_it(
 ) -> None:
     served = turn("judged twice")
     left_in_the_journal(lake, ("turn", served))
-    writer = Writer(lake, lake.root.parent / "journal")
-    writer.pass_on()
+    passing = Writer(lake, lake.root.parent / "journal")
+    passing.pass_on()
     left_in_the_journal(lake, ("feedback", {"turn_id": served["turn_id"], "satisfied": False}))
     an_hour_back()
     left_in_the_journal(lake, ("feedback", {"turn_id": served["turn_id"], "satisfied": True}))
-    writer.pass_on()
+    passing.pass_on()
     assert verdicts(lake) == {"judged twice": (True, None)}
 
 

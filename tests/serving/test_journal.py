@@ -124,10 +124,9 @@ def test_a_disk_that_refuses_fails_what_was_appended_and_nothing_later(
     assert [value["text"] for _, _, value in kept(journal)] == ["before", "after"]
 
 
-def test_other_processes_records_can_be_looked_for(tmp_path: Path) -> None:
+def test_records_of_all_processes_can_be_looked_for(tmp_path: Path) -> None:
     mine, theirs = Journal(tmp_path, SIZE), Journal(tmp_path, SIZE)
     mine.append("acme.faq", "turn", {"text": "needle, mine"}).result(60)
     theirs.append("acme.faq", "turn", {"text": "needle, theirs"}).result(60)
     theirs.append("acme.faq", "turn", {"text": "hay"}).result(60)
-    assert [entry.value()["text"] for entry in mine.elsewhere(b"needle")] == ["needle, theirs"]
-    assert [entry.value()["text"] for entry in mine.own(b"needle")] == ["needle, mine"]
+    assert [entry.value()["text"] for entry in mine.holding(b"needle")] == ["needle, theirs", "needle, mine"]
