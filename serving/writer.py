@@ -8,6 +8,7 @@ bot that is asked all the time are written to now and then; those of one that wa
 
 import fcntl
 import logging
+import math
 import os
 import signal
 import subprocess
@@ -38,6 +39,9 @@ minute at most (the page of reviews, the sensors); feedback on turns and ``erase
 SAVED_WRITES = 60
 """Writes that a bot has saved up when it was quiet: each of them is made at the next flush. So somebody who tries a bot
 for some minutes, or sends it load for half a minute, finds every turn in its table at once."""
+SAVED_SHARE = 0.1
+"""What writes that were saved up may take of a processor together: where a hundred bots are asked all the time they are
+spread, so that freshness and not the processor gives way."""
 MANY_RECORDS = 5_000
 """A bot of which so many records wait is written to at once, lest they fill the memory: some 4 MB, half a segment."""
 RETRY_SECONDS = 1.0
@@ -96,11 +100,12 @@ class Writer:
             if is_alone:
                 self.pass_on()
 
-    def pass_on(self, now: float = float("inf")) -> None:
+    def pass_on(self, now: float = math.inf) -> None:
         """Writes what the journal holds to the tables, but for bots whose tables are to be left alone until later.
 
-        Bots that were quiet come first. Where there are too many, the others wait for the next call, so that whoever
-        becomes due meanwhile need not wait for all of them.
+        The rate is kept by the generic cell rate algorithm (ITU-T I.371): each write moves a bot's theoretical time on,
+        which may be ahead of the present by as much as was saved up. Bots that were quiet come first. Where there are
+        too many, the others wait for the next call, so that whoever becomes due meanwhile waits for few of them.
 
         ``now`` is as :func:`time.monotonic` tells it; without it nothing is left for later.
         """
@@ -114,16 +119,18 @@ class Writer:
         # far are read. The verdicts that come with them wait for the next time.
         served = self._read(held)
         wanted = set(retiring(self._folder))
-        due = [
-            key
+        moments = {
+            key: -math.inf if self._is_urgent(records, wanted) else self._pace.get(key, 0.0)
             for key, records in self._gathered.items()
-            if key not in held and (not wanted.isdisjoint(records) or self._is_due(key, records, now))
-        ]
-        until = time.monotonic() + FLUSH_SECONDS
-        for key in sorted(due, key=lambda key: self._pace.get(key, 0.0)):
-            self._write(key, judged, now)
-            if time.monotonic() > until and now < float("inf"):
+            if key not in held
+        }
+        started = time.monotonic()
+        for number, key in enumerate(sorted(moments, key=moments.__getitem__)):
+            share = SAVED_SHARE if moments[key] > now else 1.0
+            is_late = number > 0 and time.monotonic() > started + share * FLUSH_SECONDS
+            if moments[key] > now + (SAVED_WRITES - 1) * self._steady_seconds or (is_late and now < math.inf):
                 break
+            self._write(key, judged, now)
         for segment, end in served.items():
             is_done = not any(segment in records for records in self._gathered.values())
             if is_done and not self._progress[segment].waiting and remove_if_passed_on(segment, end):
@@ -154,14 +161,9 @@ class Writer:
             ends[segment] = progress.read
         return ends
 
-    def _is_due(self, key: str, records: _Gathered, now: float) -> bool:
-        """Whether a bot may be written to: it has a write left, or too much to wait for one.
-
-        The rate is kept by the generic cell rate algorithm (ITU-T I.371): each write moves the bot's theoretical time
-        on, which may be ahead of the present by as much as was saved up.
-        """
-        saved = (SAVED_WRITES - 1) * self._steady_seconds
-        return self._pace.get(key, now) <= now + saved or sum(map(len, records.values())) >= MANY_RECORDS
+    def _is_urgent(self, records: _Gathered, wanted: Set[Path]) -> bool:
+        """Whether what waits of a bot cannot wait: for its journal is wanted, or it fills the memory."""
+        return not wanted.isdisjoint(records) or sum(map(len, records.values())) >= MANY_RECORDS
 
     def _write(self, key: str, judged: Mapping[Path, int], now: float) -> None:
         """Writes what was gathered of a bot, but for verdicts that come after ``judged``.

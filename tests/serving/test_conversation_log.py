@@ -209,6 +209,26 @@ def test_where_more_bots_are_due_than_there_is_time_for_the_one_that_was_quiet_c
     assert len(texts(lake)) == 3
 
 
+def test_writes_that_were_saved_up_wait_where_they_would_take_more_than_their_share(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "SAVED_SHARE", 0.0)
+    monkeypatch.setattr(writer, "FLUSH_SECONDS", 60.0)
+    log = log_of(lake)
+
+    def written_at(moment: float) -> int:
+        log.add(KEY, turn(f"{moment}")).result(60)
+        before = len(texts(lake)) + len(texts(lake, OTHER))
+        log.serve_at(moment, OTHER)
+        return len(texts(lake)) + len(texts(lake, OTHER)) - before
+
+    log.serve_at(0.0)
+    log.serve_at(0.0, OTHER)
+    assert written_at(1.0) == 1, "one bot at least"
+    assert written_at(100.0) == 3, "the others' turns of before too, for the pace has come so far"
+    log.close()
+
+
 def test_a_bot_of_which_much_waits_is_written_to_at_once(
     lake: Lake, steady: WrittenLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
