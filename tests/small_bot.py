@@ -158,7 +158,7 @@ charts._figure = _figure_if_drawn
 class SmallBot:
     """A home with one bot: lands files, edits its YAML, refreshes it and looks into its tables."""
 
-    plain: Mapping[str, Any] = {"augment": {"up_to": 0}, "review": {"every_minutes": 1_000_000}}
+    plain: Mapping[str, Any] = {"augment": {"up_to": 0}, "review": {"every_minutes": 720}}
     """What the YAML holds unless said otherwise: no paraphrases, so that each text is one that a test landed, and no
     queue that is due because it was made at the start of a long run of the tests."""
 
