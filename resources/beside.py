@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,12 +18,12 @@ def read(path: Path) -> dict[str, Any] | None:
 
 
 def write(path: Path, data: Mapping[str, Any]) -> None:
-    """Writes a file, whole or not at all.
+    """Writes a file, whole or not at all; of several threads and processes that write it one is the last.
 
     Raises:
         OSError: when it cannot be written; what was there before stays.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
         os.replace(temporary, path)
