@@ -25,7 +25,7 @@ from serving.logs import log_as_json
 from serving.metrics import MEDIA_TYPE, Metrics, shared_folder
 from serving.origin import Origin, require_this_machine
 from serving.overview.bots import Bots
-from serving.pages import add_pages
+from serving.pages.site import add_pages
 from serving.people.directory import Directory
 from serving.people.oidc import Settings, SingleSignOn
 from serving.priority import give_way

@@ -15,7 +15,7 @@ from chatbot_assets.explain.words import SPOKEN
 from resources.environment import PROJECT
 from serving.app import create_app
 from serving.languages import chosen_language
-from serving.pages import FRAGMENT
+from serving.pages.site import FRAGMENT
 from serving.pages.words import words
 from serving.tokens import ensure_tokens
 
